@@ -1,0 +1,88 @@
+# Two commands are enough: `make run` and `make test`.  `make` alone lists the others.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The environment, from the lock files, each package by its hash.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: python3, python3.13, … on the PATH."; exit 1; }
+	@echo "Making the environment $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: Debian and Ubuntu have it in the package python3-venv."; rm -rf $(VENV); exit 1; }
+
+$(VENV)/run.stamp: deploy/requirements.lock | $(BIN)/python
+	@echo "Installing what Keyturn needs …"
+	@$(PIP) install --require-hashes -r deploy/requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what the checks need …"
+	@$(PIP) install --require-hashes -r deploy/requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/run.stamp
+
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## serve the API on :3010 and the development issuer on :3011
+	@exec $(BIN)/python -m server serve 2>&1
+
+token: $(VENV)/run.stamp ## print an access token of the development issuer
+	@$(BIN)/python -m server token
+
+test: $(VENV)/dev.stamp ## run the whole test suite
+	@$(BIN)/python -m pytest -q
+
+check: lint types imports dependencies coverage test-all-pythons ## what CI runs: lint, types, import rules, tests
+
+lint: $(VENV)/dev.stamp ## judge style and form
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+format: $(VENV)/dev.stamp ## put the code into form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+types: $(VENV)/dev.stamp ## judge types
+	@$(BIN)/mypy
+
+imports: $(VENV)/dev.stamp ## hold the import rules of the house
+	@$(BIN)/lint-imports --no-timings 2>/dev/null || $(BIN)/lint-imports
+
+dependencies: $(VENV)/dev.stamp ## hold what is declared against what is imported
+	@$(BIN)/deptry server
+
+.PHONY: coverage
+coverage: $(VENV)/dev.stamp ## run the tests and measure branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
+# Python 3.11 and 3.13 are the oldest and the newest supported.
+test-all-pythons: ## run the tests on Python 3.11 and 3.13, where they are installed
+	@for version in 3.11 3.13; do \
+		if test "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$$version"; then continue; fi; \
+		if python$$version -c '' 2>/dev/null; then \
+			$(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=python$$version || exit 1; \
+		else echo "Skipped: no python$$version on the PATH."; fi; \
+	done
+
+test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
+	@$(BIN)/python -m pytest -q -m interop tests/interop
+
+lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
+	@command -v uv >/dev/null || { echo "uv is needed: pip install uv"; exit 1; }
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		pyproject.toml -o deploy/requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		-c deploy/requirements.lock --group dev pyproject.toml -o deploy/requirements-dev.lock
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* *.egg-info tests/interop/node_modules

@@ -1,0 +1,21 @@
+"""
+Keyturn: an OAuth 2.0 resource server for Python.
+
+The house, in the order in which it reads best:
+
+routes, resources       what is served, and who may have it
+protector               the one decision: is this request admitted?
+oauth/                  the law: what a sound access token is; pure
+jwks/                   the keys: kept current in the background; the only outbound traffic
+web/                    the door: everything that answers
+dev_issuer/             a local issuer for laptops and tests
+settings, config        config.yaml and the environment, read and judged whole
+logs                    one structured line for each event
+app, serving            the parts put together; listening, stopping
+cli                     the commands
+client                  asking an issuer for an access token, for ``keyturn token``
+
+Imports point one way: cli → app → routes → resources → web → protector → jwks → oauth → settings.
+"""
+
+__version__ = "0.1.0"

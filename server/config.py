@@ -1,0 +1,191 @@
+"""config.yaml and the environment, read once, judged whole: one frozen Config or all its faults."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+
+from server.config_sources import (
+    Location,
+    apply_environment,
+    apply_quickstart_variables,
+    dotted,
+    inherit_audience,
+    read_file,
+    trust_dev_issuer,
+)
+from server.dev_issuer.settings import DevIssuerSettings
+from server.jwks.policy import RefreshPolicy
+from server.logs import LogSettings
+from server.oauth.policy import Audiences, TokenPolicy
+from server.settings import HttpsUrl, Port, Settings, is_loopback
+from server.token_cache import TokenCacheSettings
+from server.web.cors import CorsSettings
+
+
+class ConfigError(Exception):
+    """
+    The configuration cannot be used.
+
+    Attributes:
+        faults: one line for each, with the path of its key and without any value.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def _check_workers(workers: int) -> int:
+    if workers != 1:
+        raise ValueError("only 1 is supported yet")
+    return workers
+
+
+def _check_realm(realm: str) -> str:
+    if not realm.isascii() or not realm.isprintable():
+        raise ValueError("must be printable ASCII")
+    return realm
+
+
+class ListenSettings(Settings):
+    """Where the API is served."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 3010
+    workers: Annotated[int, AfterValidator(_check_workers)] = 1
+
+
+class AdminSettings(Settings):
+    """Where operators ask; never the public port."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 3012
+
+
+class IssuerSettings(TokenPolicy):
+    """
+    One whom we believe.
+
+    Attributes:
+        jwks_uri: where its keys are; discovered if absent.
+    """
+
+    jwks_uri: HttpsUrl | None = None
+
+    @property
+    def policy(self) -> TokenPolicy:
+        """What is asked of its tokens."""
+        return TokenPolicy(**{name: getattr(self, name) for name in TokenPolicy.model_fields})
+
+
+class Config(Settings):
+    """Everything that can be set; what is judged against another stands behind it."""
+
+    realm: Annotated[str, AfterValidator(_check_realm)] = "quickstart"
+    audience: Audiences | None = None
+    routes: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "server.routes:ROUTES"
+    listen: ListenSettings = ListenSettings()
+    admin: AdminSettings = AdminSettings()
+    issuers: Annotated[tuple[IssuerSettings, ...], Field(min_length=1)]
+    jwks: RefreshPolicy = RefreshPolicy()
+    token_cache: TokenCacheSettings = TokenCacheSettings()
+    cors: CorsSettings = CorsSettings()
+    logging: LogSettings = LogSettings()
+    dev_issuer: DevIssuerSettings = DevIssuerSettings()
+
+    @field_validator("issuers")
+    @classmethod
+    def _check_issuers(cls, issuers: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        names = [each.issuer for each in issuers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} is listed twice")
+        return issuers
+
+    @field_validator("dev_issuer")
+    @classmethod
+    def _check_dev_issuer(cls, dev: DevIssuerSettings, info: ValidationInfo) -> DevIssuerSettings:
+        listen: ListenSettings | None = info.data.get("listen")
+        if dev.enabled and listen is not None and not is_loopback(listen.host):
+            raise ValueError("must not run beside a public listener: listen.host is no loopback")
+        return dev
+
+    @property
+    def dev_audiences(self) -> Audiences:
+        """What the development issuer's tokens may be for."""
+        for each in self.issuers:
+            if each.issuer == self.dev_issuer.name:
+                return each.audience
+        return self.audience or self.issuers[0].audience
+
+
+def load(
+    file: str | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Config:
+    """
+    Read the configuration.
+
+    Args:
+        file: as named on the command line; else ``KEYTURN_CONFIG``, else config.yaml if it is here.
+        environ: ``KEYTURN__…`` variables go over the file.
+        overrides: from the command line; go over both.
+
+    Raises:
+        ConfigError: with every fault that there is.
+    """
+    faults: list[str] = []
+    raw = read_file(file or environ.get("KEYTURN_CONFIG"), faults)
+    variables = apply_environment(raw, environ, faults)
+    for group, values in (overrides or {}).items():
+        raw[group] = {**(raw.get(group) or {}), **values}
+    apply_quickstart_variables(raw, environ, faults)
+    trust_dev_issuer(raw)
+    inherited = inherit_audience(raw)
+    if environ.get("AUTHLIB_INSECURE_TRANSPORT"):
+        faults.append("AUTHLIB_INSECURE_TRANSPORT: turns off checks for https; unset it")
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        faults += _describe(details, inherited, variables)
+        raise ConfigError(list(dict.fromkeys(faults))) from None
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _describe(
+    details: Iterable[Mapping[str, Any]], inherited: set[int], variables: Mapping[Location, str]
+) -> list[str]:
+    lines = []
+    for detail in details:
+        message = _message(detail)
+        match detail["loc"]:
+            case ("issuers", int(index), "audience", *_) if index in inherited:
+                continue  # told of the one at the top
+            case ("issuers", int(), "audience") if detail["type"] == "missing":
+                lines.append("audience: required, here or with each issuer")
+                continue
+            case location:
+                variable = next(
+                    (name for set_, name in variables.items() if location[: len(set_)] == set_),
+                    None,
+                )
+        origin = f" (from {variable})" if variable else ""
+        lines.append(f"{dotted(location)}: {message}{origin}")
+    return lines
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    match detail:
+        case {"type": "missing"}:
+            return "required"
+        case {"type": "extra_forbidden"}:
+            return "unknown key"
+        case {"type": "value_error", "ctx": {"error": error}}:
+            return str(error)
+    message = str(detail["msg"]).replace("Input should be", "must be")
+    return message[:1].lower() + message[1:]

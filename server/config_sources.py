@@ -1,0 +1,137 @@
+"""Where the configuration comes from: a YAML file and the environment.  Judged elsewhere."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_PREFIX = "KEYTURN__"
+_DEFAULT_FILE = "config.yaml"
+
+Location = tuple[str | int, ...]
+"""A key's place: names, and numbers in lists."""
+
+
+def dotted(location: Location) -> str:
+    """Write a key's place as people do: ``issuers[0].algorithms``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)[1:]
+
+
+def read_file(named: str | None, faults: list[str]) -> dict[str, Any]:
+    """
+    Read the file that is *named*, else config.yaml if it is here.
+
+    What is wrong with it is added to *faults*: PyYAML itself passes over a missing file and takes
+    the last of two keys.
+    """
+    path = Path(named or _DEFAULT_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        faults += [f"{dotted(where)}: stands there twice" for where in _duplicates(node)]
+        raw = None if node is None else loader.construct_document(node)
+    except FileNotFoundError:
+        if named is not None:
+            faults.append(f"{path}: no such file")
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{path}: cannot be read ({type(error).__name__})")
+        return {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+        faults.append(f"{path}{where}: not YAML: {error.problem}")
+        return {}
+    except yaml.YAMLError:
+        faults.append(f"{path}: not YAML")
+        return {}
+    if raw is not None and not isinstance(raw, dict):
+        faults.append(f"{path}: must be a mapping of keys")
+        return {}
+    return raw or {}
+
+
+def apply_environment(
+    raw: dict[str, Any], environ: Mapping[str, str], faults: list[str]
+) -> dict[Location, str]:
+    """
+    Put the ``KEYTURN__GROUP__KEY`` variables over *raw*; give which variable set which key.
+
+    A value that begins like JSON's lists and objects is one.
+    """
+    variables: dict[Location, str] = {}
+    for name in sorted(environ):
+        if not name.startswith(_PREFIX):
+            continue
+        location = tuple(name[len(_PREFIX) :].lower().split("__"))
+        try:
+            value = _value(environ[name])
+        except ValueError:
+            faults.append(f"{dotted(location)}: not JSON (from {name})")
+            continue
+        variables[location] = name
+        group = raw
+        for step in location[:-1]:
+            if not isinstance(group.get(step), dict):
+                group[step] = {}
+            group = group[step]
+        group[location[-1]] = value
+    return variables
+
+
+def apply_quickstart_variables(
+    raw: dict[str, Any], environ: Mapping[str, str], faults: list[str]
+) -> None:
+    """Let ``ISSUER_BASE_URL`` and ``AUDIENCE`` replace the issuers, as the quickstarts have it."""
+    issuer, audience = environ.get("ISSUER_BASE_URL"), environ.get("AUDIENCE")
+    if issuer and audience:
+        raw["issuers"] = [{"issuer": issuer}]
+        raw["audience"] = audience
+        group = raw.setdefault("dev_issuer", {})
+        if isinstance(group, dict):
+            group["enabled"] = False
+    elif issuer or audience:
+        missing = "AUDIENCE" if issuer else "ISSUER_BASE_URL"
+        given = "ISSUER_BASE_URL" if issuer else "AUDIENCE"
+        faults.append(f"{missing}: must be given together with {given}")
+
+
+def trust_dev_issuer(raw: dict[str, Any]) -> None:
+    """Where no issuer is named and the development issuer runs, it is the one."""
+    dev = raw.get("dev_issuer")
+    if "issuers" not in raw and isinstance(dev, dict) and dev.get("enabled") in {True, "true"}:
+        name = dev.get("issuer") or f"http://localhost:{dev.get('port', 3011)}/"
+        raw["issuers"] = [{"issuer": name}]
+
+
+def inherit_audience(raw: dict[str, Any]) -> set[int]:
+    """Give each issuer without an audience the one at the top; tell which got it."""
+    issuers = raw.get("issuers")
+    inherited: set[int] = set()
+    if "audience" in raw and isinstance(issuers, list):
+        for index, issuer in enumerate(issuers):
+            if isinstance(issuer, dict) and "audience" not in issuer:
+                issuer["audience"] = raw["audience"]
+                inherited.add(index)
+    return inherited
+
+
+def _value(text: str) -> Any:
+    return json.loads(text) if text.lstrip()[:1] in {"[", "{"} else text
+
+
+def _duplicates(node: yaml.Node | None, at: Location = ()) -> Iterator[Location]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            where = (*at, str(key.value))
+            if where in seen:
+                yield where
+            seen.add(where)
+            yield from _duplicates(value, where)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _duplicates(value, (*at, index))

@@ -1,0 +1,155 @@
+"""When to fetch, when to wait, when to give up.  Arithmetic; no clock, no sleep."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from server.settings import Seconds, Settings
+
+_DAY = 86400.0
+
+_Interval = Annotated[Seconds, Field(ge=1)]
+
+_REFRESH_AHEAD = 0.8
+_JITTER = 0.1
+_BURST = 2
+_LEAST_DELAY = 0.1
+_SHORTEST_BACK_OFF = 1.0
+_LONGEST_BACK_OFF = 60.0
+_LONGEST_RETRY_AFTER = 300.0
+
+
+class RefreshPolicy(Settings):
+    """
+    How an issuer's keys are kept current.
+
+    Attributes:
+        refresh_interval: the life of a key set whose issuer states none.
+        min_refresh_interval: the shortest life that an issuer may state.
+        max_refresh_interval: the longest; it bounds the life of a key that was removed.
+        unknown_key_cooldown: after the first two, least time between fetches that unknown key
+            IDs may cause, so that forged tokens cannot make us a weapon.
+        max_stale: how long keys are used past their life while no new ones can be had.
+        timeout: for one whole fetch.
+    """
+
+    refresh_interval: _Interval = 300.0
+    min_refresh_interval: _Interval = 60.0
+    max_refresh_interval: _Interval = 900.0
+    unknown_key_cooldown: _Interval = 30.0
+    max_stale: Annotated[Seconds, Field(le=_DAY)] = 3600.0
+    timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.min_refresh_interval > self.max_refresh_interval:
+            raise ValueError("min_refresh_interval is longer than max_refresh_interval")
+        return self
+
+    def lifetime(self, headers: Mapping[str, str]) -> float:
+        """
+        Give the life of a key set, in seconds, from its answer's headers (RFC 9111 section 4.2).
+
+        ``max-age`` less ``Age``, else ``Expires`` less ``Date``, kept within bounds.
+        """
+        stated = _max_age(headers)
+        if stated is None:
+            stated = _time_to_expiry(headers)
+        if stated is None:
+            return self.refresh_interval
+        return min(max(stated, self.min_refresh_interval), self.max_refresh_interval)
+
+    def refresh_in(self, lifetime: float, *, random: float) -> float:
+        """
+        Give the delay to the next refresh after one that succeeded, in seconds.
+
+        Args:
+            random: from 0 to 1, so that replicas do not march in step.
+        """
+        return lifetime * _REFRESH_AHEAD * (1 - _JITTER + 2 * _JITTER * random)
+
+    def retry_in(self, failures: int, *, random: float, retry_after: float | None = None) -> float:
+        """
+        Give the delay to the next attempt after *failures* in a row, in seconds.
+
+        Args:
+            random: from 0 to 1.
+            retry_after: what the issuer asked for, in seconds.
+        """
+        if retry_after is not None:
+            return min(max(retry_after, _SHORTEST_BACK_OFF), _LONGEST_RETRY_AFTER)
+        doubled = _SHORTEST_BACK_OFF * 2.0 ** min(failures - 1, 10)
+        return max(_LEAST_DELAY, min(_LONGEST_BACK_OFF, doubled) * random)
+
+    def may_fetch_for_unknown_keys(self) -> "TokenBucket":
+        """Make the brake on the fetches that unknown key IDs cause."""
+        return TokenBucket(burst=_BURST, interval=self.unknown_key_cooldown)
+
+
+class TokenBucket:
+    """
+    Permits: *burst* of them at once, one more each *interval* seconds.
+
+    Counted from the attempt, whatever became of it: counting from the last success would leave no
+    brake while the issuer is down.
+    """
+
+    def __init__(self, *, burst: int, interval: float) -> None:
+        self._burst = burst
+        self._interval = interval
+        self._permits = float(burst)
+        self._counted_at = float("-inf")
+
+    def take(self, *, now: float) -> bool:
+        """Take a permit, if there is one."""
+        gained = (now - self._counted_at) / self._interval
+        self._permits = min(self._burst, self._permits + gained)
+        self._counted_at = now
+        if self._permits < 1:
+            return False
+        self._permits -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Return a permit: the fetch that it paid for was worth it."""
+        self._permits = min(self._burst, self._permits + 1)
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Read ``Retry-After`` in seconds (RFC 9110 section 10.2.3); its date form is not read."""
+    return float(value) if value is not None and _is_number(value) else None
+
+
+def _max_age(headers: Mapping[str, str]) -> float | None:
+    for directive in headers.get("Cache-Control", "").split(","):
+        name, _, value = directive.strip().partition("=")
+        if name.lower() in {"no-cache", "no-store"}:
+            return 0.0
+        if name.lower() == "max-age" and _is_number(value.strip('"')):
+            age = headers.get("Age", "")
+            return float(value.strip('"')) - (float(age) if _is_number(age) else 0.0)
+    return None
+
+
+def _time_to_expiry(headers: Mapping[str, str]) -> float | None:
+    expires, date = _date(headers.get("Expires")), _date(headers.get("Date"))
+    if expires is None or date is None:
+        return None
+    return (expires - date).total_seconds()
+
+
+def _date(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,248 @@
+"""One issuer's keys, kept current in the background and read without waiting."""
+
+import asyncio
+import random as randomness
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from server.jwks.client import FetchedKeySet, JWKSFetchError
+from server.jwks.journal import Journal, State, Trigger
+from server.jwks.policy import RefreshPolicy
+from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
+from server.oauth.keys import KeySet, VerificationKey, canonical_algorithm
+from server.oauth.unverified_token import UnverifiedToken
+
+
+class Fetch(Protocol):
+    """Asks the issuer once; raises JWKSFetchError."""
+
+    def __call__(self, *, fresh: bool) -> Awaitable[FetchedKeySet]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    The keys as they are now; swapped whole.
+
+    Attributes:
+        generation: counts the changes; what was verified under another one is not believed.
+        fetched_at, expires_at: on the monotonic clock, in seconds.
+    """
+
+    keys: KeySet
+    generation: int
+    fetched_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an operator wants to know; *age* in seconds since the keys were fetched."""
+
+    issuer: str
+    state: State
+    keys: int
+    age: float | None
+
+
+class RemoteKeySet:
+    """
+    The keys of *issuer*, fetched with *fetch* as *policy* says.
+
+    Verification reads one attribute.  Only a token whose key is unknown waits, for one fetch that
+    it shares with all others.
+    """
+
+    def __init__(  # noqa: PLR0913 (three of them are the outside world)
+        self,
+        issuer: str,
+        fetch: Fetch,
+        policy: RefreshPolicy,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self._issuer = issuer
+        self._fetch = fetch
+        self._policy = policy
+        self._now = now
+        self._sleep = sleep
+        self._random = random
+        self._journal = Journal(issuer)
+        self._current: Snapshot | None = None
+        self._flight: asyncio.Task[bool] | None = None
+        self._brake = policy.may_fetch_for_unknown_keys()
+        self._failures = 0
+        self._next_refresh_at = now()
+
+    async def find(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
+        """
+        Give the keys that *token* may have been signed with: at least one.
+
+        Raises:
+            InvalidTokenError: the issuer has no such key, or it is made for another algorithm.
+            KeysUnavailableError: whether it has cannot be known now.
+        """
+        keys = self._candidates(token)
+        if not keys and self._flight is not None:
+            await self._shared(self._flight)
+            keys = self._candidates(token)
+        if not keys:
+            # Also after somebody else's fetch: it may have begun before the issuer's rotation.
+            await self._ask_for_unknown_key()
+            keys = self._candidates(token)
+        if not keys:
+            raise InvalidTokenError(Reason.UNKNOWN_KEY)
+        return keys
+
+    async def refresh(self, trigger: Trigger) -> bool:
+        """Fetch the keys, or wait for the fetch that is under way; tell whether it succeeded."""
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._refresh(trigger))
+            self._flight.add_done_callback(self._landed)
+        return await self._shared(self._flight)
+
+    async def run(self) -> NoReturn:
+        """Keep the keys current until cancelled."""
+        trigger = Trigger.START
+        try:
+            while True:
+                await self.refresh(trigger)
+                trigger = Trigger.TIMER
+                # Again after waking: a fetch for an unknown key may have moved the next one.
+                while (delay := self._next_refresh_at - self._now()) > 0:
+                    await self._sleep(delay)
+        finally:
+            if self._flight is not None:
+                self._flight.cancel()
+
+    @property
+    def generation(self) -> int:
+        """Counts the changes of the key set; 0 before the first."""
+        return 0 if self._current is None else self._current.generation
+
+    def vouches_for(self, generation: int) -> bool:
+        """Tell whether what was verified under *generation* may still be believed."""
+        current = self._current
+        return (
+            current is not None
+            and current.generation == generation
+            and self._now() < current.expires_at + self._policy.max_stale
+        )
+
+    @property
+    def state(self) -> State:
+        """Tell how far the keys can be relied on."""
+        if self._current is None:
+            return State.EMPTY
+        overdue = self._now() - self._current.expires_at
+        if overdue < 0:
+            return State.FRESH
+        return State.STALE if overdue < self._policy.max_stale else State.EXPIRED
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether tokens can be judged."""
+        return self.state in {State.FRESH, State.STALE}
+
+    @property
+    def status(self) -> Status:
+        """What an operator wants to know."""
+        current = self._current
+        if current is None:
+            return Status(self._issuer, State.EMPTY, keys=0, age=None)
+        age = self._now() - current.fetched_at
+        return Status(self._issuer, self.state, keys=len(current.keys.keys), age=age)
+
+    def _candidates(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
+        if self._current is None or not self.is_usable:
+            raise self._unavailable()
+        return self._current.keys.candidates(
+            key_id=token.jws.key_id, algorithm=canonical_algorithm(token.jws.algorithm)
+        )
+
+    async def _ask_for_unknown_key(self) -> None:
+        if self._flight is None and not self._brake.take(now=self._now()):
+            self._journal.braked(cooldown=self._policy.unknown_key_cooldown)
+            if self.state is State.FRESH:
+                raise InvalidTokenError(Reason.UNKNOWN_KEY)
+            raise self._unavailable()
+        self._journal.released()
+        if not await self.refresh(Trigger.UNKNOWN_KEY):
+            raise self._unavailable()
+
+    @property
+    def _keys(self) -> KeySet:
+        return KeySet(()) if self._current is None else self._current.keys
+
+    def _unavailable(self) -> KeysUnavailableError:
+        return KeysUnavailableError(retry_after=max(1.0, self._next_refresh_at - self._now()))
+
+    async def _shared(self, flight: asyncio.Task[bool]) -> bool:
+        # Shielded: one caller's cancelled request must not fail the others.
+        return await asyncio.shield(flight)
+
+    def _landed(self, _flight: asyncio.Task[bool]) -> None:
+        self._flight = None
+
+    async def _refresh(self, trigger: Trigger) -> bool:
+        began = self._now()
+        try:
+            fetched = await self._fetch(fresh=trigger is Trigger.UNKNOWN_KEY)
+        except JWKSFetchError as error:
+            self._note_failure(trigger, str(error), retry_after=error.retry_after)
+            return False
+        except Exception:  # noqa: BLE001 (whatever it is, logged with its traceback; we go on)
+            self._journal.crashed(trigger)
+            self._note_failure(trigger, "unexpected error", retry_after=None)
+            return False
+        self._adopt(fetched, trigger, began)
+        return True
+
+    def _adopt(self, fetched: FetchedKeySet, trigger: Trigger, began: float) -> None:
+        before, after = _identities(self._keys), _identities(fetched.keys)
+        lifetime = self._policy.lifetime(fetched.headers)
+        self._current = Snapshot(
+            keys=fetched.keys,
+            generation=self.generation + (before != after),
+            fetched_at=began,
+            expires_at=began + lifetime,
+        )
+        self._failures = 0
+        self._next_refresh_at = self._now() + self._policy.refresh_in(
+            lifetime, random=self._random()
+        )
+        if trigger is Trigger.UNKNOWN_KEY and after - before:
+            # New keys are the issuer's doing, not a forger's.
+            self._brake.give_back()
+        self._journal.refreshed(trigger, fetched.keys)
+        if before and before != after:
+            self._journal.rotated(added=_names(after - before), removed=_names(before - after))
+
+    def _note_failure(self, trigger: Trigger, cause: str, *, retry_after: float | None) -> None:
+        if trigger is not Trigger.UNKNOWN_KEY:
+            # A failed fetch for an unknown key moves nothing: the timer has its own pace.
+            self._failures += 1
+            delay = self._policy.retry_in(
+                self._failures, random=self._random(), retry_after=retry_after
+            )
+            self._next_refresh_at = self._now() + delay
+        self._journal.failed(
+            trigger, cause, state=self.state, retry_in=self._next_refresh_at - self._now()
+        )
+
+
+_Identities = frozenset[tuple[str, str, frozenset[str]]]
+
+
+def _identities(keys: KeySet) -> _Identities:
+    return frozenset(
+        (key.key_id or key.thumbprint, key.thumbprint, key.algorithms) for key in keys.keys
+    )
+
+
+def _names(identities: _Identities) -> list[str]:
+    return sorted(name for name, *_ in identities)

@@ -1,0 +1,118 @@
+"""
+Structured logs, configured once: JSON for machines, a console for people.
+
+Whatever is logged ends on standard output, a line for each event, also what libraries log.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from server.settings import Settings
+
+_Event = MutableMapping[str, Any]
+
+
+class LogSettings(Settings):
+    """
+    Attributes:
+        format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
+    """
+
+    format: Literal["auto", "console", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def configure(settings: LogSettings) -> None:
+    """Send every log line of this process to standard output, as *settings* say."""
+    console = settings.format == "console" or (settings.format == "auto" and sys.stdout.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(_console_processors() if console else _json_processors()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.level),
+        logger_factory=(
+            structlog.PrintLoggerFactory() if console else structlog.BytesLoggerFactory()
+        ),
+        cache_logger_on_first_use=False,
+    )
+    _take_over_stdlib()
+
+
+def _json_processors() -> list[Any]:
+    return [structlog.processors.format_exc_info, _render_json]
+
+
+def _console_processors() -> list[Any]:
+    return [
+        _summarize_request,
+        # Whatever a client sent is shown escaped: it must not drive the terminal.
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            repr_native_str=True,
+            pad_event_to=0,
+            # The richer ones show local variables, and with them tokens.
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
+    ]
+
+
+def _render_json(_logger: object, _method: str, event: _Event) -> bytes:
+    ordered = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    line = {**ordered, **event}
+    try:
+        return orjson.dumps(line, default=str)
+    except TypeError:
+        # Lone surrogates and integers over 64 bits, which only a client can have sent.
+        return json.dumps(_without_surrogates(line), default=str).encode()
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case Mapping():
+            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_without_surrogates(each) for each in value]
+    return value
+
+
+_IN_SUMMARY = ("http.request.method", "url.path", "http.response.status_code", "duration_ms")
+_NOT_FOR_EYES = ("http.route", "client.address", "user_agent.original", "auth.kid", "auth.alg")
+
+
+def _summarize_request(_logger: object, _method: str, event: _Event) -> _Event:
+    if event["event"] != "request":
+        return event
+    method, path, status, duration = (event.pop(name, "-") for name in _IN_SUMMARY)
+    for name in _NOT_FOR_EYES:
+        event.pop(name, None)
+    event["event"] = f"{status} {method} {path} {duration} ms"
+    return event
+
+
+class _ToStructlog(logging.Handler):
+    """Gives the lines of libraries the form of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage(),
+            logger=record.name,
+            exc_info=record.exc_info,
+        )
+
+
+def _take_over_stdlib() -> None:
+    # Warnings and worse only: at lower levels libraries log what must not be written. Authlib,
+    # for one, logs the tokens that it issues at debug level.
+    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)

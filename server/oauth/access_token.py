@@ -1,0 +1,115 @@
+"""A verified access token, and the only way to make one: RFC 7519, RFC 9068."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from server.oauth.claims import (
+    check_kind,
+    check_required,
+    check_times,
+    read_audience,
+    read_scopes,
+    read_text,
+    read_times,
+)
+from server.oauth.errors import Evidence, InvalidTokenError, Reason
+from server.oauth.keys import VerificationKey, canonical_algorithm
+from server.oauth.policy import TokenPolicy
+from server.oauth.unverified_token import UnverifiedToken
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """
+    A verified access token.  Holding one *is* the proof of verification.
+
+    Attributes:
+        issuer: ``iss``, one of those we believe.
+        subject: ``sub``; in profile ``jwt`` a token may have none.
+        client_id: ``client_id``, else ``azp``.
+        audience: all of ``aud``.
+        scopes: what was granted, from all scope claims.
+        expires_at: ``exp``, in seconds since the epoch.
+        issued_at: ``iat``, in seconds since the epoch.
+        token_id: ``jti``; the only part of a token that may be logged.
+        claims: all of them, read-only.
+        evidence: what may be logged.
+        cached: whether it was verified for an earlier request.
+    """
+
+    issuer: str
+    subject: str | None
+    client_id: str | None
+    audience: tuple[str, ...]
+    scopes: frozenset[str]
+    expires_at: float
+    issued_at: float | None
+    token_id: str | None
+    claims: Mapping[str, Any]
+    evidence: Evidence
+    cached: bool = False
+
+
+def verify(
+    token: UnverifiedToken, keys: Sequence[VerificationKey], policy: TokenPolicy, *, now: float
+) -> AccessToken:
+    """
+    Believe *token* if one of *keys* signed it and its claims are as *policy* asks.
+
+    Args:
+        now: in seconds since the epoch.
+
+    Raises:
+        InvalidTokenError: it is not to be believed.
+    """
+    jws = token.jws
+    algorithm = canonical_algorithm(jws.algorithm)
+    if not any(key.verifies(jws.signature, jws.signing_input, algorithm=algorithm) for key in keys):
+        raise InvalidTokenError(Reason.BAD_SIGNATURE)
+    evidence = _evidence_of(token)
+    try:
+        return _accept(jws.payload, policy, evidence, now=now)
+    except InvalidTokenError as error:
+        error.evidence = evidence
+        raise
+
+
+def _accept(
+    claims: dict[str, Any], policy: TokenPolicy, evidence: Evidence, *, now: float
+) -> AccessToken:
+    check_kind(claims)
+    check_required(claims, policy)
+    times = read_times(claims)
+    access = AccessToken(
+        issuer=claims["iss"],
+        subject=read_text(claims, "sub"),
+        client_id=read_text(claims, "client_id") or read_text(claims, "azp"),
+        audience=read_audience(claims, policy),
+        scopes=read_scopes(claims, policy),
+        expires_at=times.expires_at,
+        issued_at=times.issued_at,
+        token_id=read_text(claims, "jti"),
+        claims=MappingProxyType(claims),
+        evidence=evidence,
+    )
+    check_times(times, policy, now=now)
+    return access
+
+
+def _evidence_of(token: UnverifiedToken) -> Evidence:
+    claims = token.jws.payload
+    named = token.evidence(issuer=token.issuer)
+    return Evidence(
+        issuer=named.issuer,
+        key_id=named.key_id,
+        algorithm=named.algorithm,
+        subject=_text_or_none(claims.get("sub")),
+        client_id=_text_or_none(claims.get("client_id", claims.get("azp"))),
+        token_id=_text_or_none(claims.get("jti")),
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value[:255] if isinstance(value, str) else None

@@ -1,0 +1,170 @@
+"""
+Strict JOSE parsing in front of the library: RFC 7515, RFC 8725.
+
+The library does the mathematics.  What it is handed has passed here: exactly three parts of
+canonical base64url, JSON objects in UTF-8 without duplicate members, a header without extensions.
+"""
+
+import json
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any
+
+from server.oauth.errors import InvalidTokenError, Reason
+
+MAX_TOKEN_SIZE = 8 * 1024
+MAX_KEY_ID_LENGTH = 256
+_MAX_DEPTH = 32
+_MAX_DIGITS = 20
+
+# Each of them would change what is verified, or with which key.  RFC 7515 section 4.1.
+_REFUSED_HEADERS = frozenset({"crit", "b64", "zip", "jwk", "jku", "x5c", "x5u"})
+
+
+@dataclass(frozen=True, slots=True)
+class CompactJWS:
+    """
+    A JWS in compact serialization, taken apart.  Nothing in it is verified.
+
+    Attributes:
+        algorithm: ``alg``.
+        key_id: ``kid``, if there is one: at most 256 printable characters.
+        type: ``typ``, if there is one.
+        payload: a JSON object.
+        signing_input: the octets that the signature covers (RFC 7515 section 5.2).
+        signature: possibly empty.
+    """
+
+    algorithm: str
+    key_id: str | None
+    type: str | None
+    payload: dict[str, Any]
+    signing_input: bytes
+    signature: bytes
+
+
+def parse_compact(compact: str) -> CompactJWS:
+    """
+    Take *compact* apart.
+
+    Raises:
+        InvalidTokenError: too large, malformed, or with a ``typ`` that is no string.
+    """
+    if len(compact) > MAX_TOKEN_SIZE:
+        raise InvalidTokenError(Reason.TOKEN_TOO_LARGE)
+    if compact.count(".") != 2:  # noqa: PLR2004 (header, payload, signature)
+        raise InvalidTokenError(Reason.MALFORMED)
+    protected, payload, signature = compact.split(".")
+    try:
+        header = parse_object(decode_base64url(protected))
+        algorithm, key_id, type_ = _read_header(header)
+        return CompactJWS(
+            algorithm=algorithm,
+            key_id=key_id,
+            type=type_,
+            payload=parse_object(decode_base64url(payload)),
+            signing_input=compact[: -len(signature) - 1].encode("ascii"),
+            signature=decode_base64url(signature),
+        )
+    except (ValueError, RecursionError):
+        # The cause would quote the token.
+        raise InvalidTokenError(Reason.MALFORMED) from None
+
+
+def decode_base64url(text: str) -> bytes:
+    """
+    Decode canonical base64url without padding (RFC 7515 section 2).
+
+    Raises:
+        ValueError: padding, a foreign character, or left-over bits that are not zero.
+    """
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    # Python's decoder passes over what it does not know; only the canonical text comes back.
+    if urlsafe_b64encode(raw).rstrip(b"=") != text.encode("ascii"):
+        raise ValueError("not canonical base64url")
+    return raw
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """
+    Read a JSON object, strictly (RFC 8259, RFC 7493).
+
+    Raises:
+        ValueError: not UTF-8, no object, a duplicate member, NaN or Infinity, a number out of
+            bounds, a lone surrogate, or more than 32 levels.
+        RecursionError: nested far too deeply.
+    """
+    text = raw.decode("utf-8")
+    if text.count("[") + text.count("{") > _MAX_DEPTH:
+        _check_depth(text)
+    value = json.loads(
+        text,
+        object_pairs_hook=_unique_members,
+        parse_int=_bounded_int,
+        parse_float=_finite_float,
+        parse_constant=_refuse_constant,
+    )
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004 (one kind of error for one kind of fault)
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
+    return value
+
+
+def _read_header(header: dict[str, Any]) -> tuple[str, str | None, str | None]:
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise ValueError("a header that changes what is verified")
+    if str(header.get("cty", "")).lower().endswith("jwt"):
+        raise ValueError("a nested token (RFC 7519 section 5.2)")
+    if not isinstance(header.get("typ", ""), str):
+        raise InvalidTokenError(Reason.WRONG_TYPE)
+    match header:
+        case {"alg": str(algorithm), "kid": str(key_id)}:
+            if len(key_id) > MAX_KEY_ID_LENGTH or not key_id.isprintable():
+                raise ValueError("an unfit key ID")
+            return algorithm, key_id, header.get("typ")
+        case {"alg": str(algorithm)} if "kid" not in header:
+            return algorithm, None, header.get("typ")
+    raise ValueError("no algorithm, or a key ID that is no text")
+
+
+def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(members)
+    if len(unique) != len(members):
+        raise ValueError("a member twice")
+    return unique
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("a number out of bounds")
+    return int(digits)
+
+
+def _finite_float(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("a number out of bounds")
+    return number
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_depth(text: str) -> None:
+    depth = deepest = 0
+    quoted = escaped = False
+    for character in text:
+        if quoted:
+            quoted = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    if deepest > _MAX_DEPTH:
+        raise ValueError("nested too deeply")

@@ -1,0 +1,47 @@
+"""A token that has been read and not believed: RFC 7519 section 7.2."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from server.oauth.errors import Evidence
+from server.oauth.jose import CompactJWS, parse_compact
+
+_LOGGED_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """
+    What a token says of itself before anyone has checked its signature.
+
+    Attributes:
+        issuer: ``iss``; empty where it is no text, which is nobody's name.
+    """
+
+    jws: CompactJWS
+    issuer: str
+
+    @classmethod
+    def parse(cls, compact: str) -> Self:
+        """
+        Read a token's text.
+
+        Raises:
+            InvalidTokenError: too large, malformed, or with a ``typ`` that is no string.
+        """
+        jws = parse_compact(compact)
+        issuer = jws.payload.get("iss")
+        return cls(jws, issuer if isinstance(issuer, str) else "")
+
+    def evidence(self, *, issuer: str | None) -> Evidence:
+        """Give what may be logged of this token: *issuer* is named only if it is configured."""
+        key_id = self.jws.key_id
+        return Evidence(
+            issuer=issuer,
+            key_id=None if key_id is None else _loggable(key_id),
+            algorithm=_loggable(self.jws.algorithm),
+        )
+
+
+def _loggable(text: str) -> str:
+    return ascii(text)[1:-1][:_LOGGED_LENGTH]

@@ -1,0 +1,93 @@
+"""The one decision: is this request admitted?"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.oauth.access_token import AccessToken, verify
+from server.oauth.bearer import bearer_token
+from server.oauth.errors import AuthError, InsufficientScopeError, InvalidTokenError, Reason
+from server.oauth.keys import VerificationKey
+from server.oauth.policy import TokenPolicy
+from server.oauth.scope import ScopeRequirement
+from server.oauth.unverified_token import UnverifiedToken
+from server.token_cache import Guarantor, TokenCache
+
+
+class KeySource(Guarantor, Protocol):
+    """Where an issuer's keys come from."""
+
+    async def find(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
+        """Give the keys that *token* may have been signed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One whom we believe: what its tokens must be like, and its keys."""
+
+    policy: TokenPolicy
+    keys: KeySource
+
+
+class ResourceProtector:
+    """
+    Admits requests on the word of *issuers*.
+
+    Args:
+        cache: remembers what was verified.
+        clock: gives the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        issuers: Sequence[Issuer],
+        cache: TokenCache,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuers: Mapping[str, Issuer] = {each.policy.issuer: each for each in issuers}
+        self._cache = cache
+        self._clock = clock
+
+    async def admit(
+        self, authorization: Sequence[str], requirement: ScopeRequirement
+    ) -> AccessToken:
+        """
+        Give the access token of a request that may proceed.
+
+        Args:
+            authorization: the values of the request's ``Authorization`` lines.
+
+        Raises:
+            AuthError: it may not; the class says what the client is told, the reason why.
+        """
+        compact = bearer_token(authorization)
+        access = self._cache.get(compact, now=self._clock()) or await self._verify(compact)
+        if not requirement.is_met_by(access):
+            raise InsufficientScopeError(
+                scopes=requirement.scopes,
+                missing=requirement.missing_from(access),
+                evidence=access.evidence,
+            )
+        return access
+
+    async def _verify(self, compact: str) -> AccessToken:
+        token = UnverifiedToken.parse(compact)
+        issuer = self._issuer_of(token)
+        try:
+            issuer.policy.screen(token)
+            keys = await issuer.keys.find(token)
+            access = verify(token, keys, issuer.policy, now=self._clock())
+        except AuthError as error:
+            error.evidence = error.evidence or token.evidence(issuer=token.issuer)
+            raise
+        self._cache.put(compact, access, issuer.policy, issuer.keys)
+        return access
+
+    def _issuer_of(self, token: UnverifiedToken) -> Issuer:
+        try:
+            return self._issuers[token.issuer]
+        except KeyError:
+            evidence = token.evidence(issuer=None)
+            raise InvalidTokenError(Reason.UNTRUSTED_ISSUER, evidence=evidence) from None

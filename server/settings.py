@@ -1,0 +1,91 @@
+"""The base of all settings, and the units they are written in."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) *(s|m|h|d)?")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Settings(BaseModel):
+    """
+    A frozen group of settings that stands beside the code that obeys it.
+
+    An unknown key is a fault: a setting with a typing error must not pass for one that works.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+def parse_seconds(value: object) -> object:
+    """
+    Read a duration: ``30s``, ``10m``, ``1h``, ``1d``, or a bare number of seconds.
+
+    Raises:
+        ValueError: *value* is text of another form.
+    """
+    if isinstance(value, bool):
+        raise ValueError("write a duration such as 30s, 10m or 1h")  # noqa: TRY004 (pydantic's rule)
+    if not isinstance(value, str):
+        return value
+    if (match := _DURATION.fullmatch(value.strip())) is None:
+        raise ValueError("write a duration such as 30s, 10m or 1h")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_url(url: str) -> str:
+    """
+    Accept ``https`` anywhere and ``http`` on loopback only.
+
+    Raises:
+        ValueError: another scheme, no host, credentials or a fragment in it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an https:// address")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https:// (http:// is for loopback only)")
+    if parts.username is not None or parts.fragment or not url.isascii() or not url.isprintable():
+        raise ValueError("must be a plain address, without user, fragment or blanks")
+    return url
+
+
+def _check_issuer(url: str) -> str:
+    if urlsplit(url).query:
+        raise ValueError("must have no query (RFC 8414 section 2)")
+    return url
+
+
+def _refuse_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 (pydantic's rule)
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0)]
+"""A duration, in seconds."""
+
+HttpsUrl = Annotated[str, AfterValidator(check_url)]
+"""An address that may be fetched: ``https``, or ``http`` on loopback."""
+
+IssuerUrl = Annotated[HttpsUrl, AfterValidator(_check_issuer)]
+"""The name of an issuer (RFC 8414 section 2), kept character by character."""
+
+Port = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, le=65535)]
+"""A TCP port; 0 lets the system choose."""

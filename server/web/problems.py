@@ -1,0 +1,116 @@
+"""Every error becomes a problem document, here and nowhere else: RFC 9457."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from server.oauth.challenge import Challenge
+from server.oauth.errors import AuthError, KeysUnavailableError
+from server.web.observation import AUTH_ERROR, REQUEST_ID
+
+_NOT_STORED = frozenset({400, 401, 403, 503})
+
+
+def problem_details(realm: str) -> Middleware:
+    """Make the middleware that answers errors; *realm* is named in every challenge."""
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except AuthError as error:
+            request[AUTH_ERROR] = error
+            return response_to(error, realm=realm, request_id=request[REQUEST_ID])
+        except web.HTTPException as exception:
+            if exception.status < HTTPStatus.BAD_REQUEST:
+                raise
+            return _from_exception(exception, request_id=request[REQUEST_ID])
+        except Exception:  # noqa: BLE001 (whatever it is, logged with its traceback)
+            return _crashed(request)
+        if not isinstance(response, web.StreamResponse):
+            return _crashed(request)
+        return response
+
+    return answer_errors
+
+
+def response_to(error: AuthError, *, realm: str, request_id: str) -> web.Response:
+    """Answer a request that is not admitted (RFC 6750 section 3)."""
+    challenge = Challenge.to(error, realm=realm)
+    headers: dict[str, str] = {}
+    members: dict[str, str] = {}
+    if challenge is not None:
+        headers["WWW-Authenticate"] = str(challenge)
+        members = {
+            name: value
+            for name, value in (("error", challenge.error), ("scope", challenge.scope))
+            if value is not None
+        }
+    if isinstance(error, KeysUnavailableError):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return problem(
+        error.status,
+        detail=error.description,
+        request_id=request_id,
+        members=members,
+        headers=headers,
+    )
+
+
+def problem(
+    status: int,
+    *,
+    request_id: str,
+    detail: str | None = None,
+    members: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Make the answer with *status* and its problem document, *members* added."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _title(status),
+        "status": status,
+        **({} if detail is None else {"detail": detail}),
+        **(members or {}),
+        "request_id": request_id,
+    }
+    response = web.Response(
+        status=status,
+        body=orjson.dumps(document),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+    if status in _NOT_STORED:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _from_exception(exception: web.HTTPException, *, request_id: str) -> web.Response:
+    default_text = f"{exception.status}: {exception.reason}"
+    response = problem(
+        exception.status,
+        detail=None if exception.text == default_text else exception.text,
+        request_id=request_id,
+    )
+    for name, value in exception.headers.items():
+        if name not in {"Content-Type", "Content-Length"}:
+            response.headers.add(name, value)
+    return response
+
+
+def _crashed(request: web.Request) -> web.Response:
+    structlog.get_logger().exception("server.error", request_id=request[REQUEST_ID])
+    return problem(500, request_id=request[REQUEST_ID])
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,42 @@
+"""From a route's declaration to the decision."""
+
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from server.oauth.errors import InvalidRequestError
+from server.oauth.scope import ScopeRequirement
+from server.protector import ResourceProtector
+from server.web.routing import ACCESS_TOKEN, RouteTable
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def protect(table: RouteTable, protector: ResourceProtector) -> Middleware:
+    """Make the middleware that lets through what *protector* admits to the routes of *table*."""
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        access = table.access_of(request)
+        if isinstance(access, ScopeRequirement):
+            authorization = request.headers.getall("Authorization", ())
+            if "access_token" in request.query and _is_bearer(authorization):
+                raise InvalidRequestError
+            request[ACCESS_TOKEN] = await protector.admit(authorization, access)
+            await _refuse_token_in_form(request)
+        return await handler(request)
+
+    return admit
+
+
+def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
+    return any(value.lower().startswith("bearer ") for value in authorization)
+
+
+async def _refuse_token_in_form(request: web.Request) -> None:
+    # After admission: the body of a stranger is not read.  RFC 6750 section 2.
+    if request.content_type == _FORM and request.can_read_body:
+        form = (await request.read()).decode("latin-1")
+        if any(name == "access_token" for name, _ in parse_qsl(form, keep_blank_values=True)):
+            raise InvalidRequestError

@@ -1,0 +1,140 @@
+"""The route table: every path, its handler, and who may."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from aiohttp import hdrs, web
+
+from server.oauth.access_token import AccessToken
+from server.oauth.scope import ScopeRequirement
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ACCESS_TOKEN = web.RequestKey("access_token", AccessToken)
+"""Where a handler finds the verified token of its request."""
+
+
+class Public(Enum):
+    """Anyone may; no token is looked at."""
+
+    PUBLIC = "anyone"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+public: Literal[Public.PUBLIC] = Public.PUBLIC
+"""Anyone may; no token is looked at."""
+
+Access = ScopeRequirement | Public
+
+
+class RouteTableError(Exception):
+    """The route table cannot be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+
+
+def route(method: str, path: str, handler: Handler, access: Access) -> Route:
+    """
+    Declare a route.
+
+    Args:
+        path: as aiohttp writes it: ``/messages/{id}``.
+        access: ``public``, or what a token must grant.
+    """
+    return Route(method.upper(), path, handler, access)
+
+
+def get(path: str, handler: Handler, access: Access) -> Route:
+    """Declare a GET route; HEAD follows its rule."""
+    return route(hdrs.METH_GET, path, handler, access)
+
+
+def post(path: str, handler: Handler, access: Access) -> Route:
+    """Declare a POST route."""
+    return route(hdrs.METH_POST, path, handler, access)
+
+
+def put(path: str, handler: Handler, access: Access) -> Route:
+    """Declare a PUT route."""
+    return route(hdrs.METH_PUT, path, handler, access)
+
+
+def patch(path: str, handler: Handler, access: Access) -> Route:
+    """Declare a PATCH route."""
+    return route(hdrs.METH_PATCH, path, handler, access)
+
+
+def delete(path: str, handler: Handler, access: Access) -> Route:
+    """Declare a DELETE route."""
+    return route(hdrs.METH_DELETE, path, handler, access)
+
+
+class RouteTable:
+    """The rows as *app* serves them: what may be asked of each of its routes."""
+
+    def __init__(self, app: web.Application, rows: Iterable[Route]) -> None:
+        """
+        Install *rows* in *app*.
+
+        Raises:
+            RouteTableError: a row is no route, says nothing of access, or stands there twice.
+        """
+        self._access: dict[web.AbstractRoute, Access] = {}
+        rows = tuple(rows)
+        explicit: set[tuple[str, str]] = set()
+        for row in rows:
+            _check(row)
+            if (row.method, row.path) in explicit:
+                raise RouteTableError(f"{row.method} {row.path} is in the route table twice")
+            explicit.add((row.method, row.path))
+        for row in rows:
+            self._add(app, row.method, row)
+            if row.method == hdrs.METH_GET and (hdrs.METH_HEAD, row.path) not in explicit:
+                self._add(app, hdrs.METH_HEAD, row)
+        app.on_startup.append(self._hold)
+
+    def access_of(self, request: web.Request) -> Access | None:
+        """Give what the matched route asks; nothing where no route matched."""
+        match = request.match_info
+        if match.http_exception is not None:
+            return None
+        # By the matched route, not by the path: a path can be written in many ways.
+        return self._access[match.route]
+
+    def _add(self, app: web.Application, method: str, row: Route) -> None:
+        try:
+            added = app.router.add_route(method, row.path, row.handler)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise RouteTableError(f"{row.method} {row.path}: {error}") from error
+        self._access[added] = row.access
+
+    async def _hold(self, app: web.Application) -> None:
+        for known in app.router.routes():
+            if known not in self._access:
+                raise RouteTableError(f"{known.method} {_path_of(known)} is not in the route table")
+
+
+def _check(row: object) -> None:
+    if not isinstance(row, Route):
+        raise RouteTableError(f"{row!r} is no route: write get(path, handler, access)")
+    if not isinstance(row.access, ScopeRequirement | Public):
+        raise RouteTableError(
+            f"{row.method} {row.path}: say who may: public, authenticated, scope(…)"
+        )
+
+
+def _path_of(known: web.AbstractRoute) -> str:
+    info: Mapping[str, object] = known.get_info()
+    return known.resource.canonical if known.resource else str(info)
