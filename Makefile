@@ -11,16 +11,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The environment, from the lock files, each package by its hash.
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: python3, python3.13, … on the PATH."; exit 1; }
-	@echo "Making the environment $(VENV) with $$($(PYTHON) --version) …"
+	@echo "Making the environment $(VENV) with $$($(PYTHON) --version) …" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: Debian and Ubuntu have it in the package python3-venv."; rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: deploy/requirements.lock | $(BIN)/python
-	@echo "Installing what Keyturn needs …"
+	@echo "Installing what Keyturn needs …" >&2
 	@$(PIP) install --require-hashes -r deploy/requirements.lock
 	@touch $@
 
 $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
-	@echo "Installing what the checks need …"
+	@echo "Installing what the checks need …" >&2
 	@$(PIP) install --require-hashes -r deploy/requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
@@ -33,8 +33,8 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## serve the API on :3010 and the development issuer on :3011
 	@exec $(BIN)/python -m server serve 2>&1
 
-token: $(VENV)/run.stamp ## print an access token of the development issuer
-	@$(BIN)/python -m server token
+token: $(VENV)/run.stamp ## print an access token of the development issuer (ARGS="--scope …")
+	@$(BIN)/python -m server token $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the whole test suite
 	@$(BIN)/python -m pytest -q

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
     options = _parser().parse_args(_with_default(sys.argv[1:] if arguments is None else arguments))
     try:
-        config = load(options.config, os.environ, _overrides(options))
+        config = load(getattr(options, "config", None), os.environ, _overrides(options))
         return int(options.run(config, options))
     except ConfigError as error:
         _complain(*error.faults)
@@ -173,7 +173,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="keyturn", description="An OAuth 2.0 resource server.", parents=[shared]
     )
     parser.add_argument("--version", action="version", version=f"keyturn {__version__}")
-    parser.set_defaults(config=None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     made = {}
     for name, (function, summary) in _COMMANDS.items():

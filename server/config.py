@@ -1,6 +1,6 @@
 """config.yaml and the environment, read once, judged whole: one frozen Config or all its faults."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
@@ -146,37 +146,45 @@ def load(
     inherited = inherit_audience(raw)
     if environ.get("AUTHLIB_INSECURE_TRANSPORT"):
         faults.append("AUTHLIB_INSECURE_TRANSPORT: turns off checks for https; unset it")
+    config = None
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         faults += _describe(details, inherited, variables)
-        raise ConfigError(list(dict.fromkeys(faults))) from None
-    if faults:
-        raise ConfigError(faults)
+    if config is None or faults:
+        raise ConfigError(list(dict.fromkeys(faults)))
     return config
 
 
 def _describe(
-    details: Iterable[Mapping[str, Any]], inherited: set[int], variables: Mapping[Location, str]
-) -> list[str]:
-    lines = []
+    details: Sequence[Mapping[str, Any]], inherited: set[int], variables: Mapping[Location, str]
+) -> Iterator[str]:
     for detail in details:
-        message = _message(detail)
-        match detail["loc"]:
+        location = detail["loc"]
+        match location:
             case ("issuers", int(index), "audience", *_) if index in inherited:
                 continue  # told of the one at the top
             case ("issuers", int(), "audience") if detail["type"] == "missing":
-                lines.append("audience: required, here or with each issuer")
-                continue
-            case location:
-                variable = next(
-                    (name for set_, name in variables.items() if location[: len(set_)] == set_),
-                    None,
-                )
-        origin = f" (from {variable})" if variable else ""
-        lines.append(f"{dotted(location)}: {message}{origin}")
-    return lines
+                location, message = ("audience",), "required, here or with each issuer"
+            case _ if detail["type"] == "too_short" and _has_faults_within(location, details):
+                continue  # pydantic does not count the faulty ones
+            case _:
+                message = _message(detail)
+        origins = (name for set_, name in variables.items() if _overlap(set_, location))
+        origin = next((f" (from {name})" for name in origins), "")
+        yield f"{dotted(location)}: {message}{origin}"
+
+
+def _has_faults_within(location: Location, details: Sequence[Mapping[str, Any]]) -> bool:
+    return any(
+        len(each["loc"]) > len(location) and _overlap(each["loc"], location) for each in details
+    )
+
+
+def _overlap(one: Location, other: Location) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
 
 
 def _message(detail: Mapping[str, Any]) -> str:

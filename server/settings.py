@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) *(s|m|h|d)?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(s|m|h|d)?")
+_PLAIN = re.compile(r"[!-~]+")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -61,7 +62,7 @@ def check_url(url: str) -> str:
         raise ValueError("must be an https:// address")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https:// (http:// is for loopback only)")
-    if parts.username is not None or parts.fragment or not url.isascii() or not url.isprintable():
+    if parts.username is not None or parts.fragment or not _PLAIN.fullmatch(url):
         raise ValueError("must be a plain address, without user, fragment or blanks")
     return url
 
@@ -78,7 +79,7 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 """A duration, in seconds."""
 
 HttpsUrl = Annotated[str, AfterValidator(check_url)]

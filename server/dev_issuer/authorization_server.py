@@ -92,15 +92,22 @@ class DevAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
             response = self.create_token_response(TokenRequest(uri, parameters, headers))
         except OAuth2Error as error:
             response = self.handle_error_response(None, error)
-        except UnicodeDecodeError:
-            # Authlib reads HTTP Basic credentials as UTF-8.
-            response = self.handle_error_response(None, InvalidClientError())
         return response
 
     # ---- what Authlib asks of a framework
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         return request
+
+    def authenticate_client(
+        self, request: TokenRequest, methods: list[str], endpoint: str = "token"
+    ) -> "_RegisteredClient":
+        try:
+            client: _RegisteredClient = super().authenticate_client(request, methods, endpoint)
+        except ValueError:
+            # Authlib takes HTTP Basic credentials for base64 and UTF-8, which they may not be.
+            raise InvalidClientError from None
+        return client
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens."""

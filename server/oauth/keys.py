@@ -145,7 +145,7 @@ def _import(member: object) -> VerificationKey | UnfitKey:
         return VerificationKey(key_id, algorithms, key.thumbprint(), size, key)
     except _UnfitKeyError as unfit:
         return UnfitKey(key_id, str(unfit))
-    except (KeyError, TypeError, ValueError, binascii.Error, JoseError):
+    except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, JoseError):
         return UnfitKey(key_id, "its members do not make a key")
 
 
@@ -172,12 +172,12 @@ def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
 def _load(member: Mapping[str, Any]) -> jwk.Key:
     if member["kty"] == "RSA" and _size_of(member) not in _RSA_BITS:
         raise _UnfitKeyError(f"its size is not {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits")
-    public = {name: member[name] for name in ("kty", *_PUBLIC_MEMBERS[member["kty"]])}
-    return jwk.import_key(public)
+    # Without padding, which some issuers add: a key that works is a key.
+    names = ("kty", *_PUBLIC_MEMBERS[member["kty"]])
+    return jwk.import_key({name: member[name].rstrip("=") for name in names})
 
 
 def _size_of(member: Mapping[str, Any]) -> int:
     if member["kty"] == "RSA":
-        # Lenient: some issuers pad, and a key that works is a key.
         return int.from_bytes(urlsafe_b64decode(member["n"] + "==")).bit_length()
     return {"P-256": 256, "P-384": 384, "P-521": 521, "Ed25519": 256}[member["crv"]]

@@ -34,9 +34,7 @@ class Connection(web.RequestHandler):
         """Answer a request that could not be read."""
         if not isinstance(exc, BadHttpMessage):
             return super().handle_error(request, status, exc, message)
-        request_id = new_request_id()
-        response = problem(_status_of(exc), request_id=request_id)
-        response.headers["X-Request-Id"] = request_id
+        response = problem(_status_of(exc), request_id=new_request_id())
         response.headers["Server"] = "keyturn"
         response.force_close()
         return response

@@ -86,6 +86,7 @@ def problem(
         content_type="application/problem+json",
         headers=headers,
     )
+    response.headers["X-Request-Id"] = request_id
     if status in _NOT_STORED:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,0 +1,94 @@
+"""What tests ask for by name."""
+
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pytest_aiohttp import AiohttpClient
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from server.app import create_api
+from server.config import Config
+from server.protector import Issuer, ResourceProtector
+from server.routes import ROUTES
+from server.token_cache import TokenCache, TokenCacheSettings
+from server.web.listener import Runner
+from server.web.routing import Route
+from tests.fakes import FakeClock, StaticKeys
+from tests.minting import AUDIENCE, ISSUER, NOW, policy
+
+
+class KeyturnServer(TestServer):
+    """A test server with the connections that the product has."""
+
+    async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
+        assert isinstance(self.app, web.Application)
+        return Runner(self.app, shutdown_timeout=1)
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app)
+        self.app = app
+
+
+Client = TestClient[Any, Any]
+MakeClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def keys() -> StaticKeys:
+    return StaticKeys()
+
+
+@pytest.fixture
+def protector(keys: StaticKeys) -> ResourceProtector:
+    return ResourceProtector(
+        [Issuer(policy(), keys)],
+        TokenCache(TokenCacheSettings()),
+        clock=lambda: NOW,
+    )
+
+
+@pytest.fixture
+def log() -> Iterator[list[EventDict]]:
+    structlog.reset_defaults()
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def make_client(
+    aiohttp_client: AiohttpClient, protector: ResourceProtector, log: list[EventDict]
+) -> MakeClient:
+    """Serve *rows* with the parts of the product that face the client."""
+
+    async def make(rows: tuple[Route, ...] = ROUTES, **settings: Any) -> Client:
+        config = Config.model_validate(
+            {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **settings}
+        )
+        app = create_api(config, rows, protector)
+        client: Client = await aiohttp_client(KeyturnServer(app))
+        return client
+
+    return make
+
+
+@pytest.fixture
+async def client(make_client: MakeClient) -> Client:
+    return await make_client()
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors_again() -> Iterator[None]:
+    # logging.captureWarnings, which the product turns on, outlives the test that did.
+    with warnings.catch_warnings():
+        yield

@@ -1,0 +1,174 @@
+from typing import Any
+
+import pytest
+from joserfc import jwk
+
+from server.oauth.errors import InvalidTokenError, Reason
+from server.oauth.keys import KeySet, parse_jwks
+from tests.minting import b64, key_kind, private_key, public_jwk
+
+MESSAGE = b"signing input"
+
+
+def key_set(*members: object) -> KeySet:
+    return parse_jwks({"keys": list(members)})
+
+
+def fitting(keys: KeySet, key_id: str | None, algorithm: str) -> int:
+    return len(keys.candidates(key_id=key_id, algorithm=algorithm))
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithms", "size"),
+    [
+        ("RSA", {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, 2048),
+        ("EC", {"ES256"}, 256),
+        ("OKP", {"Ed25519"}, 256),
+    ],
+)
+def test_a_key_fits_the_algorithms_of_its_type(kind: str, algorithms: set[str], size: int) -> None:
+    (key,) = key_set(public_jwk(private_key(kind))).keys
+
+    assert key.algorithms == algorithms
+    assert key.size == size
+
+
+@pytest.mark.parametrize(("alg", "expected"), [("RS256", "RS256"), ("EdDSA", "Ed25519")])
+def test_a_key_made_for_one_algorithm_fits_no_other(alg: str, expected: str) -> None:
+    (key,) = key_set(public_jwk(private_key(key_kind(alg)), alg=alg)).keys
+
+    assert key.algorithms == {expected}
+
+
+def test_a_key_does_not_verify_with_an_algorithm_that_is_not_its_own() -> None:
+    (key,) = key_set(public_jwk(alg="RS256")).keys
+
+    assert not key.verifies(b"x", MESSAGE, algorithm="PS256")
+    assert not key.verifies(b"x", MESSAGE, algorithm="HS256")
+
+
+def weak_rsa(size: int) -> dict[str, Any]:
+    modulus = (1 << (size - 1)) + 1
+    return {"kty": "RSA", "n": jwk_int(modulus), "e": "AQAB", "kid": "weak"}
+
+
+def jwk_int(number: int) -> str:
+    return b64(number.to_bytes((number.bit_length() + 7) // 8))
+
+
+UNFIT = {
+    "no object": "key",
+    "a number": 5,
+    "an unknown type": {"kty": "AKP", "kid": "x"},
+    "no type": {"kid": "x"},
+    "a type that is a list": {"kty": ["RSA"], "kid": "x"},
+    "a symmetric key": {"kty": "oct", "k": "AAAA", "kid": "x"},
+    "private members": public_jwk() | {"d": "AAAA"},
+    "for encryption": public_jwk(use="enc"),
+    "operations without verify": public_jwk(key_ops=["sign"]),
+    "operations that are no list": public_jwk(key_ops=5),
+    "a kid that is no text": public_jwk(kid=5),
+    "another type's algorithm": public_jwk(alg="ES256"),
+    "an unknown algorithm": public_jwk(alg="RS1"),
+    "an algorithm that is no text": public_jwk(alg=["RS256"]),
+    "a symmetric algorithm": public_jwk(alg="HS256"),
+    "too small": weak_rsa(1024),
+    "far too large": weak_rsa(16384),
+    "no modulus": {"kty": "RSA", "e": "AQAB"},
+    "a modulus that is no base64": {"kty": "RSA", "n": "é", "e": "AQAB"},
+    "a modulus that is a number": {"kty": "RSA", "n": 5, "e": "AQAB"},
+    "an exponent of one": public_jwk() | {"e": "AQ"},
+    "a point off the curve": public_jwk(private_key("EC")) | {"x": "A" * 43},
+    "an unknown curve": public_jwk(private_key("EC")) | {"crv": "P-192"},
+    "a curve for another use": public_jwk(private_key("OKP")) | {"crv": "X25519"},
+    "an Edwards key of the wrong length": public_jwk(private_key("OKP")) | {"x": "AAAA"},
+}
+
+
+@pytest.mark.parametrize("member", UNFIT.values(), ids=UNFIT)
+def test_an_unfit_key_is_left_out_and_told_of_and_the_others_stay(member: object) -> None:
+    keys = key_set(member, public_jwk(kid="good"))
+
+    assert [key.key_id for key in keys.keys] == ["good"]
+    assert len(keys.unfit) == 1
+    assert keys.unfit[0].cause
+
+
+def test_secret_material_is_told_apart() -> None:
+    keys = key_set({"kty": "oct", "k": "AAAA"}, public_jwk() | {"d": "x"}, public_jwk(use="enc"))
+
+    assert [unfit.is_secret for unfit in keys.unfit] == [True, True, False]
+
+
+@pytest.mark.parametrize("document", [{}, {"keys": {}}, {"keys": None}, {"keys": "x"}])
+def test_a_document_without_an_array_of_keys_is_no_key_set(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no array of keys"):
+        parse_jwks(document)
+
+
+def test_only_the_first_hundred_keys_are_taken() -> None:
+    keys = key_set(*[public_jwk(kid=str(number)) for number in range(101)])
+
+    assert len(keys.keys) == 100
+    assert "100" in keys.unfit[0].cause
+
+
+def test_an_unknown_key_has_no_candidates() -> None:
+    assert fitting(key_set(public_jwk(kid="a")), "b", "RS256") == 0
+
+
+def test_a_known_key_of_another_type_is_a_mismatch() -> None:
+    with pytest.raises(InvalidTokenError) as refused:
+        key_set(public_jwk(kid="a")).candidates(key_id="a", algorithm="ES256")
+
+    assert refused.value.reason is Reason.KEY_MISMATCH
+
+
+def test_of_two_keys_with_one_name_the_algorithm_chooses() -> None:
+    keys = key_set(public_jwk(kid="a"), public_jwk(private_key("EC"), kid="a"))
+
+    (chosen,) = keys.candidates(key_id="a", algorithm="ES256")
+
+    assert chosen.algorithms == {"ES256"}
+
+
+def test_two_different_keys_with_one_name_are_both_candidates() -> None:
+    other = private_key("RSA", "other")
+
+    keys = key_set(public_jwk(kid="a"), public_jwk(other, kid="a"))
+
+    assert fitting(keys, "a", "RS256") == 2
+
+
+def test_the_same_key_twice_is_one_key() -> None:
+    assert fitting(key_set(public_jwk(kid="a"), public_jwk(kid="a")), "a", "RS256") == 1
+
+
+def test_at_most_four_keys_with_one_name_are_tried() -> None:
+    keys = [jwk.ECKey.generate_key("P-256", {"kid": "a"}) for _ in range(6)]
+
+    assert fitting(key_set(*map(public_jwk, keys)), "a", "ES256") == 4
+
+
+def test_a_token_without_a_key_id_takes_the_one_key_that_fits() -> None:
+    keys = key_set(public_jwk(kid="a"), public_jwk(private_key("EC"), kid="b"))
+
+    assert fitting(keys, None, "RS256") == 1
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_a_token_without_a_key_id_that_fits_several_or_none_has_an_unknown_key(
+    algorithm: str,
+) -> None:
+    keys = key_set(public_jwk(kid="a"), public_jwk(private_key("RSA", "other"), kid="b"))
+
+    with pytest.raises(InvalidTokenError) as refused:
+        keys.candidates(key_id=None, algorithm=algorithm)
+
+    assert refused.value.reason is Reason.UNKNOWN_KEY
+
+
+def test_a_padded_modulus_is_still_a_key() -> None:
+    member = public_jwk()
+
+    assert len(key_set(member | {"n": member["n"] + "=="}).keys) == 1

@@ -1,0 +1,128 @@
+"""The product as a process of its own, on ports of its own."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 20.0
+
+# Nothing of the developer's environment but what finds programs and measures coverage.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name in {"PATH", "LANG", "SYSTEMROOT"} or name.startswith("COVERAGE")
+}
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class Ports:
+    """Where one process serves its API, its operators and its development issuer."""
+
+    def __init__(self) -> None:
+        self.api, self.admin, self.issuer = free_ports(3)
+
+    @property
+    def issuer_name(self) -> str:
+        return f"http://localhost:{self.issuer}/"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "KEYTURN__LISTEN__PORT": str(self.api),
+            "KEYTURN__ADMIN__PORT": str(self.admin),
+            "KEYTURN__DEV_ISSUER__PORT": str(self.issuer),
+            "KEYTURN__ISSUERS": json.dumps([{"issuer": self.issuer_name, "profile": "at+jwt"}]),
+        }
+
+
+class Process:
+    """A command that runs, and what it has written so far."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str], cwd: Path) -> None:
+        self.popen = subprocess.Popen(  # noqa: S603 (a command of ours)
+            command,
+            cwd=cwd,
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._changed: queue.Queue[None] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in ((self.popen.stdout, self.out), (self.popen.stderr, self.err))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                lines.append(line.rstrip("\n"))
+                self._changed.put(None)
+
+    def wait_for(self, text: str) -> str:
+        """Wait until a line with *text* has been written, and give it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for line in [*self.out, *self.err]:
+                if text in line:
+                    return line
+            if self.popen.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"no {text!r} in {self.out} {self.err}")
+            try:
+                self._changed.get(timeout=0.2)
+            except queue.Empty:
+                continue
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and give the exit status."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, number)
+        return self.ended()
+
+    def ended(self) -> int:
+        status = self.popen.wait(PATIENCE)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        return status
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out]
+
+
+@contextmanager
+def running(
+    *arguments: str, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[Process]:
+    """Run ``keyturn`` with *arguments*, and end it."""
+    process = Process([sys.executable, "-m", "server", *arguments], environ or {}, cwd)
+    try:
+        yield process
+    finally:
+        if process.popen.poll() is None:
+            process.stop(signal.SIGKILL)

@@ -1,0 +1,262 @@
+"""The product as a whole, in a process of its own: rotation, two issuers, start and stop."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientConnectionError, ClientSession
+
+from server.oauth.unverified_token import UnverifiedToken
+from tests.processes import Ports, Process, running
+
+
+class Keyturn:
+    """A running server and its development issuer, as a client sees them."""
+
+    def __init__(self, session: ClientSession, ports: Ports, process: Process) -> None:
+        self.session = session
+        self.ports = ports
+        self.process = process
+
+    async def token(self, **form: str) -> str:
+        sent = {
+            "grant_type": "client_credentials",
+            "client_id": "keyturn-dev",
+            "client_secret": "dev-secret",
+            **form,
+        }
+        async with self.session.post(f"{self.ports.issuer_name}oauth/token", data=sent) as answer:
+            return str((await answer.json())["access_token"])
+
+    async def status(self, path: str = "/api/private", token: str | None = None) -> int:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"http://127.0.0.1:{self.ports.api}{path}"
+        async with self.session.get(url, headers=headers) as answer:
+            return answer.status
+
+    async def rotate(self, **wish: bool) -> str:
+        url = f"{self.ports.issuer_name}control/rotate"
+        async with self.session.post(url, json=wish) as answer:
+            return str((await answer.json())["kid"])
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.ports.admin}/readyz"
+        async with self.session.get(url) as answer:
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+def ports() -> Ports:
+    return Ports()
+
+
+@pytest.fixture
+def process(ports: Ports) -> Iterator[Process]:
+    with running(environ=ports.environ) as process:
+        process.wait_for("# 403")
+        yield process
+
+
+@pytest.fixture
+async def keyturn(ports: Ports, process: Process) -> AsyncIterator[Keyturn]:
+    async with ClientSession() as session:
+        yield Keyturn(session, ports, process)
+
+
+async def test_the_quickstart(keyturn: Keyturn) -> None:
+    token = await keyturn.token()
+    guest = await keyturn.token(client_id="keyturn-guest", client_secret="guest-secret")
+
+    assert await keyturn.status("/api/public") == 200
+    assert await keyturn.status("/api/private") == 401
+    assert await keyturn.status("/api/private", token) == 200
+    assert await keyturn.status("/api/private-scoped", token) == 200
+    assert await keyturn.status("/api/private-scoped", guest) == 403
+    status, body = await keyturn.ready()
+    assert status == 200
+    assert body["issuers"][0]["issuer"] == keyturn.ports.issuer_name
+
+
+async def test_no_request_fails_while_the_key_turns_and_turns(keyturn: Keyturn) -> None:
+    """Old and new tokens, each used only while its key is published."""
+    answers: list[int] = []
+    tokens = [await keyturn.token()]
+    for _ in range(8):
+        await keyturn.rotate()
+        tokens = [tokens[-1], await keyturn.token()]
+        answers += await asyncio.gather(
+            *(keyturn.status(token=token) for token in tokens * 25),
+        )
+
+    assert answers == [200] * 400
+    rotated = [event for event in keyturn.process.events if event["event"] == "jwks.rotated"]
+    assert len(rotated) == 8
+
+
+async def test_a_key_that_has_left_takes_its_tokens_along(keyturn: Keyturn) -> None:
+    old = await keyturn.token()
+    assert await keyturn.status(token=old) == 200
+
+    await keyturn.rotate(revoke=True)
+    assert await keyturn.status(token=await keyturn.token()) == 200
+
+    assert await keyturn.status(token=old) == 401
+
+
+async def test_a_forged_token_of_a_new_key_is_refused_and_the_log_says_why(
+    keyturn: Keyturn,
+) -> None:
+    head, body, _ = (await keyturn.token()).split(".")
+
+    assert await keyturn.status(token=f"{head}.{body}.{'A' * 342}") == 401
+
+    keyturn.process.stop()
+    assert "bad_signature" in [event.get("auth.reason") for event in keyturn.process.events]
+
+
+async def test_the_log_is_one_json_object_a_line_and_holds_no_token(keyturn: Keyturn) -> None:
+    token = await keyturn.token()
+    await keyturn.status(token=token)
+    await keyturn.status(f"/api/private?access_token={token}")
+    await keyturn.rotate()
+
+    assert keyturn.process.stop() == 0
+
+    names = [event["event"] for event in keyturn.process.events]
+    assert names[:2] == ["server.started", "jwks.refreshed"]
+    assert names[-2:] == ["server.stopping", "server.stopped"]
+    assert names.count("request") == 2
+    assert "dev_issuer.rotated" in names
+    assert token.split(".")[1] not in "".join(keyturn.process.out)
+    assert "dev-secret" not in "".join(keyturn.process.out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_both_servers_end_cleanly(keyturn: Keyturn, number: int) -> None:
+    assert keyturn.process.stop(number) == 0
+    assert "Traceback" not in "\n".join(keyturn.process.err)
+
+    with pytest.raises(ClientConnectionError):
+        await keyturn.status()
+    with pytest.raises(ClientConnectionError):
+        await keyturn.token()
+
+
+SHOP = """
+import asyncio
+from aiohttp import web
+from server.web import get, public
+
+async def slow(_request):
+    print("begun", flush=True)
+    await asyncio.sleep(1.5)
+    return web.Response(text="done")
+
+ROUTES = (get("/slow", slow, public),)
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
+    )
+    return tmp_path
+
+
+async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Path) -> None:
+    environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
+    with running(environ=environ, cwd=shop) as process:
+        process.wait_for("# 401")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            slow = asyncio.create_task(keyturn.status("/slow"))
+            await asyncio.to_thread(process.wait_for, "begun")
+
+            os.kill(process.popen.pid, signal.SIGTERM)
+            await asyncio.to_thread(process.wait_for, "server.stopping")
+
+            status, body = await keyturn.ready()
+            assert (status, body["status"]) == (503, "draining")
+            assert await slow == 200
+        assert process.ended() == 0
+
+
+async def test_an_issuer_that_is_down_at_first_is_found_when_it_comes(ports: Ports) -> None:
+    environ = ports.environ | {"KEYTURN__AUDIENCE": "https://quickstarts/api"}
+    without = environ | {"KEYTURN__DEV_ISSUER__ENABLED": "false"}
+    with running("serve", environ=without) as process:
+        process.wait_for("jwks.refresh_failed")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            assert await keyturn.status("/api/public") == 200
+            status, body = await keyturn.ready()
+            assert (status, body["status"]) == (503, "not_ready")
+            assert body["issuers"][0]["state"] == "empty"
+
+            with running("issuer", environ=environ) as issuer:
+                issuer.wait_for("dev_issuer.started")
+                token = await keyturn.token()
+                process.wait_for("jwks.refreshed")
+                assert await keyturn.status(token=token) == 200
+                assert (await keyturn.ready())[0] == 200
+                assert issuer.stop() == 0
+
+            assert await keyturn.status(token=token) == 200, "the keys outlive the issuer"
+
+
+async def test_two_issuers_are_believed_each_for_itself(ports: Ports) -> None:
+    other = Ports()
+    issuers = [
+        {"issuer": ports.issuer_name, "audience": "https://quickstarts/api"},
+        {"issuer": other.issuer_name, "audience": "https://other/api"},
+    ]
+    theirs = other.environ | {
+        "KEYTURN__ISSUERS": json.dumps([{"issuer": other.issuer_name}]),
+        "KEYTURN__AUDIENCE": "https://other/api",
+    }
+    with (
+        running("issuer", environ=theirs) as issuer,
+        running(environ=ports.environ | {"KEYTURN__ISSUERS": json.dumps(issuers)}) as process,
+    ):
+        issuer.wait_for("dev_issuer.started")
+        process.wait_for("# 403")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            stranger = Keyturn(session, other, issuer)
+            token = await stranger.token()
+
+            assert UnverifiedToken.parse(token).issuer == other.issuer_name
+            assert await keyturn.status(token=await keyturn.token()) == 200
+            process.wait_for(f'"issuer":"{other.issuer_name}"')
+            assert await keyturn.status(token=token) == 200
+
+
+@pytest.mark.parametrize("setting", ["listen.port", "admin.port", "dev_issuer.port"])
+def test_a_port_in_use_is_told_in_one_line(ports: Ports, setting: str) -> None:
+    port = {"listen.port": ports.api, "admin.port": ports.admin}.get(setting, ports.issuer)
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        running(environ=ports.environ) as process,
+    ):
+        assert process.ended() == 1
+
+    (line,) = process.err
+    assert line == f"keyturn: cannot listen on 127.0.0.1:{port}: Address already in use ({setting})"
+
+
+def test_a_route_beside_the_table_stops_the_start(tmp_path: Path, ports: Ports) -> None:
+    (tmp_path / "bad.py").write_text(
+        "from server.web import get\nROUTES = (get('/x', print, None),)", encoding="utf-8"
+    )
+    with running(environ=ports.environ | {"KEYTURN__AUDIENCE": "a", "KEYTURN__ROUTES": "bad:ROUTES"}, cwd=tmp_path) as process:  # fmt: skip
+        assert process.ended() == 2
+
+    assert process.err == ["routes: GET /x: say who may: public, authenticated, scope(…)"]

@@ -1,0 +1,165 @@
+import pytest
+
+from server.oauth.errors import (
+    AuthError,
+    InsufficientScopeError,
+    InvalidTokenError,
+    MissingTokenError,
+    Reason,
+)
+from server.oauth.scope import authenticated, scope
+from server.protector import Issuer, ResourceProtector
+from server.token_cache import TokenCache, TokenCacheSettings
+from tests.fakes import StaticKeys
+from tests.minting import (
+    NOW,
+    claims,
+    header,
+    key_set,
+    policy,
+    private_key,
+    sign,
+    token,
+    unsigned,
+)
+
+OTHER_ISSUER = "https://other.example/"
+
+
+async def refusal(protector: ResourceProtector, *lines: str) -> AuthError:
+    with pytest.raises(AuthError) as refused:
+        await protector.admit(lines, authenticated)
+    return refused.value
+
+
+async def test_a_sound_token_is_admitted(protector: ResourceProtector) -> None:
+    access = await protector.admit([f"Bearer {token()}"], scope("read:messages"))
+
+    assert access.subject == "user-1"
+
+
+async def test_no_token_is_missing(protector: ResourceProtector) -> None:
+    assert isinstance(await refusal(protector), MissingTokenError)
+
+
+async def test_a_token_without_the_scope_is_told_what_it_lacks(
+    protector: ResourceProtector,
+) -> None:
+    needed = scope("read:messages", "write:messages")
+
+    with pytest.raises(InsufficientScopeError) as refused:
+        await protector.admit([f"Bearer {token()}"], needed)
+
+    assert refused.value.scopes == ("read:messages", "write:messages")
+    assert refused.value.missing == ("write:messages",)
+    assert refused.value.evidence is not None
+    assert refused.value.evidence.subject == "user-1"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://issuer.example",
+        "https://issuer.example//",
+        "https://ISSUER.example/",
+        "https://issuer.example/ ",
+        "https://issuer.exampl\u0435/",
+        "https://issuer.example/path",
+        ["https://issuer.example/"],
+        None,
+        5,
+        "",
+        ...,
+    ],
+    ids=repr,
+)
+async def test_an_issuer_is_compared_character_by_character(
+    protector: ResourceProtector, issuer: object
+) -> None:
+    error = await refusal(protector, f"Bearer {token(iss=issuer)}")
+
+    assert error.reason is Reason.UNTRUSTED_ISSUER
+    assert error.evidence is not None
+    assert error.evidence.issuer is None, "a claimed issuer is not logged"
+
+
+async def test_two_issuers_each_have_their_own_keys_and_audience() -> None:
+    theirs = private_key("RSA", "other")
+    protector = ResourceProtector(
+        [
+            Issuer(policy(), StaticKeys()),
+            Issuer(policy(issuer=OTHER_ISSUER, audience="b"), StaticKeys(key_set(theirs))),
+        ],
+        TokenCache(TokenCacheSettings()),
+        clock=lambda: NOW,
+    )
+    foreign = claims(iss=OTHER_ISSUER, aud="b")
+
+    sound = sign(foreign, header(kid=theirs.kid), theirs)
+    assert (await protector.admit([f"Bearer {sound}"], authenticated)).issuer == OTHER_ISSUER
+    crossed = sign(foreign, header(kid=theirs.kid), private_key())
+    assert (await refusal(protector, f"Bearer {crossed}")).reason is Reason.BAD_SIGNATURE
+    misled = sign(claims(iss=OTHER_ISSUER), header(kid=theirs.kid), theirs)
+    assert (await refusal(protector, f"Bearer {misled}")).reason is Reason.WRONG_AUDIENCE
+
+
+async def test_junk_never_reaches_the_keys() -> None:
+    class NoKeys(StaticKeys):
+        async def find(self, token: object) -> tuple[()]:
+            raise AssertionError(token)
+
+    protector = ResourceProtector(
+        [Issuer(policy(), NoKeys())], TokenCache(TokenCacheSettings()), clock=lambda: NOW
+    )
+    junk = [
+        "a.b.c",
+        token(iss="https://evil.example/"),
+        unsigned(header(alg="none"), claims()),
+        unsigned(header(typ="dpop+jwt"), claims()),
+    ]
+
+    reasons = [(await refusal(protector, f"Bearer {each}")).reason for each in junk]
+
+    assert reasons == [
+        Reason.MALFORMED,
+        Reason.UNTRUSTED_ISSUER,
+        Reason.ALGORITHM_NOT_ALLOWED,
+        Reason.WRONG_TYPE,
+    ]
+
+
+async def test_before_the_signature_the_evidence_names_key_algorithm_and_issuer_alone(
+    protector: ResourceProtector,
+) -> None:
+    forged = unsigned(header(), claims(sub="victim"))
+
+    error = await refusal(protector, f"Bearer {forged}")
+
+    assert error.reason is Reason.BAD_SIGNATURE
+    assert error.evidence is not None
+    assert error.evidence.key_id == "RSA-main"
+    assert error.evidence.algorithm == "RS256"
+    assert error.evidence.issuer == "https://issuer.example/"
+    assert error.evidence.subject is error.evidence.token_id is error.evidence.client_id is None
+
+
+async def test_what_is_logged_of_a_forged_header_is_escaped_and_cut(
+    protector: ResourceProtector,
+) -> None:
+    forged = unsigned(header(alg="\x1b[31m\n", kid="é" * 200), claims())
+
+    error = await refusal(protector, f"Bearer {forged}")
+
+    assert error.evidence is not None
+    assert error.evidence.algorithm == "\\x1b[31m\\n"
+    assert error.evidence.key_id == ("\\xe9" * 200)[:64]
+
+
+async def test_after_the_signature_a_refusal_names_the_subject(
+    protector: ResourceProtector,
+) -> None:
+    error = await refusal(protector, f"Bearer {token(exp=1)}")
+
+    assert isinstance(error, InvalidTokenError)
+    assert error.evidence is not None
+    assert error.evidence.subject == "user-1"

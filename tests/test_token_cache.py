@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+
+from server.oauth.access_token import AccessToken, verify
+from server.oauth.errors import InvalidTokenError
+from server.oauth.scope import authenticated
+from server.oauth.unverified_token import UnverifiedToken
+from server.protector import Issuer, ResourceProtector
+from server.token_cache import TokenCache, TokenCacheSettings
+from tests.fakes import StaticKeys
+from tests.minting import NOW, key_set, policy, private_key, token, verification_keys
+
+
+def cache(size: int = 10) -> TokenCache:
+    return TokenCache(TokenCacheSettings(size=size))
+
+
+@pytest.fixture(scope="module")
+def access() -> AccessToken:
+    return verify(UnverifiedToken.parse(token()), verification_keys(), policy(), now=NOW)
+
+
+def test_a_verified_token_is_found_again_and_marked(access: AccessToken, keys: StaticKeys) -> None:
+    tokens = cache()
+
+    tokens.put("a.b.c", access, policy(), keys)
+
+    assert tokens.get("a.b.c", now=NOW) == replace(access, cached=True)
+    assert tokens.get("a.b.d", now=NOW) is None
+
+
+def test_a_verdict_ends_with_its_token(access: AccessToken, keys: StaticKeys) -> None:
+    tokens = cache()
+    tokens.put("a.b.c", access, policy(leeway=30), keys)
+
+    assert tokens.get("a.b.c", now=access.expires_at + 29.9)
+    assert tokens.get("a.b.c", now=access.expires_at + 30) is None
+    assert tokens.get("a.b.c", now=NOW) is None, "once it has ended it is gone"
+
+
+def test_a_verdict_ends_when_its_token_is_too_old(access: AccessToken, keys: StaticKeys) -> None:
+    tokens = cache()
+    tokens.put("a.b.c", access, policy(leeway=0, max_token_age=60), keys)
+
+    assert tokens.get("a.b.c", now=NOW + 49)
+    assert tokens.get("a.b.c", now=NOW + 50) is None
+
+
+def test_a_verdict_ends_with_its_keys(access: AccessToken, keys: StaticKeys) -> None:
+    tokens = cache()
+    tokens.put("a.b.c", access, policy(), keys)
+
+    keys.change(key_set(private_key("RSA", "other")))
+
+    assert tokens.get("a.b.c", now=NOW) is None
+
+
+def test_a_verdict_does_not_outlive_the_use_of_its_keys(
+    access: AccessToken, keys: StaticKeys
+) -> None:
+    tokens = cache()
+    tokens.put("a.b.c", access, policy(), keys)
+
+    keys.usable = False
+
+    assert tokens.get("a.b.c", now=NOW) is None
+
+
+def test_a_full_cache_forgets_what_was_used_least_lately(
+    access: AccessToken, keys: StaticKeys
+) -> None:
+    tokens = cache(size=2)
+    tokens.put("a", access, policy(), keys)
+    tokens.put("b", access, policy(), keys)
+    tokens.get("a", now=NOW)
+
+    tokens.put("c", access, policy(), keys)
+
+    assert [bool(tokens.get(each, now=NOW)) for each in "abc"] == [True, False, True]
+
+
+def test_a_cache_without_size_keeps_nothing(access: AccessToken, keys: StaticKeys) -> None:
+    tokens = cache(size=0)
+
+    tokens.put("a", access, policy(), keys)
+
+    assert tokens.get("a", now=NOW) is None
+
+
+def test_what_is_no_text_is_not_found() -> None:
+    assert cache().get("\udc80\ud800", now=NOW) is None
+
+
+@pytest.mark.parametrize("size", [0, 10])
+async def test_with_and_without_a_cache_the_decision_is_the_same(size: int) -> None:
+    keys = StaticKeys()
+    protector = ResourceProtector([Issuer(policy(), keys)], cache(size), clock=lambda: NOW)
+
+    seen = [await protector.admit([f"Bearer {token()}"], authenticated) for _ in range(3)]
+    assert [each.cached for each in seen] == [False, size > 0, size > 0]
+
+    keys.change(key_set(private_key("EC")))
+    with pytest.raises(InvalidTokenError):
+        await protector.admit([f"Bearer {token()}"], authenticated)
+
+
+async def test_a_refusal_is_not_kept() -> None:
+    time = float(NOW)
+    protector = ResourceProtector([Issuer(policy(), StaticKeys())], cache(), clock=lambda: time)
+    early = f"Bearer {token(nbf=NOW + 60)}"
+    with pytest.raises(InvalidTokenError):
+        await protector.admit([early], authenticated)
+
+    time = NOW + 60
+
+    assert await protector.admit([early], authenticated)

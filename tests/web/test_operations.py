@@ -1,0 +1,88 @@
+import pytest
+from pytest_aiohttp import AiohttpClient
+from structlog.typing import EventDict
+
+from server.jwks.journal import Trigger
+from server.jwks.policy import RefreshPolicy
+from server.jwks.remote_key_set import RemoteKeySet
+from server.web.operations import operations_app
+from tests.fakes import FakeClock, FakeIssuer
+
+NAME = "https://issuer.example/"
+
+
+class Operations:
+    """The admin listener over one key set, and what moves it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.issuer = FakeIssuer()
+        self.keys = RemoteKeySet(
+            NAME, self.issuer.fetch, RefreshPolicy(), now=clock, sleep=clock.sleep
+        )
+        self.draining = False
+        self.app = operations_app([self.keys], draining=lambda: self.draining)
+
+
+@pytest.fixture
+def operations(clock: FakeClock, log: list[EventDict]) -> Operations:
+    return Operations(clock)
+
+
+async def ready(aiohttp_client: AiohttpClient, operations: Operations) -> tuple[int, object]:
+    client = await aiohttp_client(operations.app)
+    response = await client.get("/readyz")
+    return response.status, await response.json()
+
+
+async def test_the_process_is_alive_without_keys(
+    aiohttp_client: AiohttpClient, operations: Operations
+) -> None:
+    client = await aiohttp_client(operations.app)
+
+    assert (await client.get("/livez")).status == 200
+
+
+async def test_without_keys_it_is_not_ready(
+    aiohttp_client: AiohttpClient, operations: Operations
+) -> None:
+    assert await ready(aiohttp_client, operations) == (
+        503,
+        {"status": "not_ready", "issuers": [{"issuer": NAME, "state": "empty", "keys": 0}]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "word", "state"),
+    [
+        (1.5, 200, "ready", "fresh"),
+        (400, 200, "ready", "stale"),
+        (4000, 503, "not_ready", "expired"),
+    ],
+)
+async def test_it_is_ready_as_long_as_the_keys_can_be_used(
+    aiohttp_client: AiohttpClient,
+    operations: Operations,
+    clock: FakeClock,
+    age: float,
+    status: int,
+    word: str,
+    state: str,
+) -> None:
+    await operations.keys.refresh(Trigger.START)
+    clock.time += age
+
+    row = {"issuer": NAME, "state": state, "keys": 1, "age_seconds": age}
+    assert await ready(aiohttp_client, operations) == (status, {"status": word, "issuers": [row]})
+
+
+async def test_while_draining_it_is_not_ready(
+    aiohttp_client: AiohttpClient, operations: Operations
+) -> None:
+    await operations.keys.refresh(Trigger.START)
+    operations.draining = True
+
+    status, body = await ready(aiohttp_client, operations)
+
+    assert status == 503
+    assert isinstance(body, dict)
+    assert body["status"] == "draining"

@@ -1,0 +1,133 @@
+import pytest
+from aiohttp import web
+from structlog.typing import EventDict
+
+from server.oauth.errors import InsufficientScopeError
+from server.web import get, public
+from tests.conftest import Client, MakeClient
+
+
+async def test_a_path_that_nobody_has_is_a_problem(client: Client) -> None:
+    response = await client.get("/nothing")
+
+    assert response.status == 404
+    assert response.content_type == "application/problem+json"
+    assert await response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "request_id": response.headers["X-Request-Id"],
+    }
+
+
+async def test_a_method_that_the_route_does_not_have_is_told_which_it_has(client: Client) -> None:
+    response = await client.post("/api/private")
+
+    assert response.status == 405
+    assert response.headers["Allow"] == "GET,HEAD"
+    assert "WWW-Authenticate" not in response.headers
+
+
+async def serving(make_client: MakeClient, error: BaseException) -> Client:
+    async def handler(_request: web.Request) -> web.Response:
+        raise error
+
+    return await make_client((get("/x", handler, public),))
+
+
+async def test_a_crash_is_a_problem_without_a_word_of_its_cause(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    client = await serving(make_client, RuntimeError("the secret of the house"))
+
+    response = await client.get("/x")
+
+    assert response.status == 500
+    assert "secret" not in await response.text()
+    crash, line = log[-2:]
+    assert crash["event"] == "server.error"
+    assert crash["exc_info"]
+    assert crash["request_id"] == response.headers["X-Request-Id"]
+    assert (line["event"], line["log_level"]) == ("request", "error")
+
+
+async def test_a_handler_that_answers_nothing_is_a_crash(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    async def handler(_request: web.Request) -> None:
+        return None
+
+    client = await make_client((get("/x", handler, public),))  # type: ignore[arg-type]
+
+    assert (await client.get("/x")).status == 500
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (web.HTTPConflict(), None),
+        (
+            web.HTTPConflict(text="The message was changed meanwhile"),
+            "The message was changed meanwhile",
+        ),
+        (web.HTTPUnprocessableEntity(text="No subject"), "No subject"),
+    ],
+    ids=str,
+)
+async def test_what_a_handler_raises_is_a_problem_with_its_words(
+    make_client: MakeClient, error: web.HTTPException, detail: str | None
+) -> None:
+    client = await serving(make_client, error)
+
+    response = await client.get("/x")
+
+    assert response.status == error.status
+    assert (await response.json()).get("detail") == detail
+
+
+async def test_the_headers_of_what_a_handler_raises_are_kept(make_client: MakeClient) -> None:
+    client = await serving(make_client, web.HTTPTooManyRequests(headers={"Retry-After": "5"}))
+
+    response = await client.get("/x")
+
+    assert response.headers["Retry-After"] == "5"
+    assert response.headers.getall("Content-Type") == ["application/problem+json"]
+
+
+async def test_a_redirect_is_no_problem(make_client: MakeClient) -> None:
+    client = await serving(make_client, web.HTTPFound("/elsewhere"))
+
+    response = await client.get("/x", allow_redirects=False)
+
+    assert response.status == 302
+    assert response.headers["Location"] == "/elsewhere"
+    assert "X-Request-Id" in response.headers
+
+
+async def test_a_handler_may_ask_for_more_itself(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    client = await serving(make_client, InsufficientScopeError(scopes=["admin"], missing=["admin"]))
+
+    response = await client.get("/x")
+
+    assert response.status == 403
+    assert 'scope="admin"' in response.headers["WWW-Authenticate"]
+    assert log[-1]["auth.scopes_missing"] == ["admin"]
+
+
+async def test_an_unknown_status_still_has_a_title(make_client: MakeClient) -> None:
+    class Odd(web.HTTPClientError):
+        status_code = 499
+
+    client = await serving(make_client, Odd(reason="Odd"))
+
+    assert (await (await client.get("/x")).json())["title"] == "Error"
+
+
+async def test_an_unknown_expectation_is_not_echoed(client: Client) -> None:
+    response = await client.get("/api/public", headers={"Expect": "a-miracle"})
+
+    assert response.status == 417
+    assert "miracle" not in await response.text()
+    assert (await response.json())["request_id"] == response.headers["X-Request-Id"]
