@@ -79,7 +79,7 @@ async def request_token(session: ClientSession, query: TokenQuery) -> Mapping[st
             timeout=ClientTimeout(total=_TIMEOUT),
             allow_redirects=False,
         ) as response:
-            answer = await response.json(content_type=None)
+            answer = _object_or_nothing(await response.text(errors="replace"))
     except (JWKSFetchError, ValueError) as error:
         raise TokenRefusedError(f"{query.issuer}: {error}") from error
     except (ClientError, TimeoutError) as error:
@@ -92,6 +92,13 @@ async def request_token(session: ClientSession, query: TokenQuery) -> Mapping[st
         case {"error": str(code)}:
             raise TokenRefusedError(code)
     raise TokenRefusedError(f"{endpoint} answered {response.status}, and no token")
+
+
+def _object_or_nothing(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 class TokenFile:
