@@ -75,7 +75,8 @@ test-all-pythons: ## run the tests on Python 3.11 and 3.13, where they are insta
 	done
 
 test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
-	@$(BIN)/python -m pytest -q -m interop tests/interop
+	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/interop; fi
+	@$(BIN)/python -m pytest -q -rs -m interop tests/interop
 
 lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 	@command -v uv >/dev/null || { echo "uv is needed: pip install uv"; exit 1; }
