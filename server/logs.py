@@ -34,7 +34,6 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_console_processors() if console else _json_processors()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
@@ -47,17 +46,23 @@ def configure(settings: LogSettings) -> None:
 
 
 def _json_processors() -> list[Any]:
-    return [structlog.processors.format_exc_info, _render_json]
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _render_json,
+    ]
 
 
 def _console_processors() -> list[Any]:
     return [
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         _summarize_request,
         # Whatever a client sent is shown escaped: it must not drive the terminal.
         structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(),
             repr_native_str=True,
             pad_event_to=0,
+            sort_keys=False,
             # The richer ones show local variables, and with them tokens.
             exception_formatter=structlog.dev.plain_traceback,
         ),
@@ -85,18 +90,24 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-_IN_SUMMARY = ("http.request.method", "url.path", "http.response.status_code", "duration_ms")
-_NOT_FOR_EYES = ("http.route", "client.address", "user_agent.original", "auth.kid", "auth.alg")
+_FOR_EYES = {"auth.subject": "subject", "auth.scopes_missing": "missing", "duration_ms": "ms"}
 
 
 def _summarize_request(_logger: object, _method: str, event: _Event) -> _Event:
+    """Make of a request's many fields what is read at a glance; the rest is in the JSON."""
     if event["event"] != "request":
         return event
-    method, path, status, duration = (event.pop(name, "-") for name in _IN_SUMMARY)
-    for name in _NOT_FOR_EYES:
-        event.pop(name, None)
-    event["event"] = f"{status} {method} {path} {duration} ms"
-    return event
+    status = event.get("http.response.status_code", "cut off")
+    method = event.get("http.request.method", "no HTTP")
+    path = ascii(event.get("url.path", ""))[1:-1]
+    reason = event.get("auth.reason") or event.get("auth.outcome", "")
+    return {
+        "timestamp": event["timestamp"],
+        "level": event["level"],
+        "event": f"{status} {method} {path} {reason}",
+        **{short: event[name] for name, short in _FOR_EYES.items() if name in event},
+        "request_id": event.get("request_id"),
+    }
 
 
 class _ToStructlog(logging.Handler):
