@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import structlog
 
+from server.jwks.snapshot import State
 from server.oauth.keys import KeySet, UnfitKey
 
 
@@ -13,15 +14,6 @@ class Trigger(StrEnum):
     START = "start"
     TIMER = "timer"
     UNKNOWN_KEY = "unknown_key"
-
-
-class State(StrEnum):
-    """How far the keys can be relied on."""
-
-    EMPTY = "empty"
-    FRESH = "fresh"
-    STALE = "stale"
-    EXPIRED = "expired"
 
 
 class Journal:

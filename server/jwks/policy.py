@@ -15,7 +15,6 @@ _Interval = Annotated[Seconds, Field(ge=1)]
 
 _REFRESH_AHEAD = 0.8
 _JITTER = 0.1
-_BURST = 2
 _LEAST_DELAY = 0.1
 _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
@@ -83,39 +82,6 @@ class RefreshPolicy(Settings):
             return min(max(retry_after, _SHORTEST_BACK_OFF), _LONGEST_RETRY_AFTER)
         doubled = _SHORTEST_BACK_OFF * 2.0 ** min(failures - 1, 10)
         return max(_LEAST_DELAY, min(_LONGEST_BACK_OFF, doubled) * random)
-
-    def may_fetch_for_unknown_keys(self) -> "TokenBucket":
-        """Make the brake on the fetches that unknown key IDs cause."""
-        return TokenBucket(burst=_BURST, interval=self.unknown_key_cooldown)
-
-
-class TokenBucket:
-    """
-    Permits: *burst* of them at once, one more each *interval* seconds.
-
-    Counted from the attempt, whatever became of it: counting from the last success would leave no
-    brake while the issuer is down.
-    """
-
-    def __init__(self, *, burst: int, interval: float) -> None:
-        self._burst = burst
-        self._interval = interval
-        self._permits = float(burst)
-        self._counted_at = float("-inf")
-
-    def take(self, *, now: float) -> bool:
-        """Take a permit, if there is one."""
-        gained = (now - self._counted_at) / self._interval
-        self._permits = min(self._burst, self._permits + gained)
-        self._counted_at = now
-        if self._permits < 1:
-            return False
-        self._permits -= 1
-        return True
-
-    def give_back(self) -> None:
-        """Return a permit: the fetch that it paid for was worth it."""
-        self._permits = min(self._burst, self._permits + 1)
 
 
 def parse_retry_after(value: str | None) -> float | None:

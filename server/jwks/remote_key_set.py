@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from server.jwks.brake import UnknownKeyBrake
 from server.jwks.client import FetchedKeySet, JWKSFetchError
-from server.jwks.journal import Journal, State, Trigger
+from server.jwks.journal import Journal, Trigger
 from server.jwks.policy import RefreshPolicy
+from server.jwks.snapshot import NOTHING, State
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
-from server.oauth.keys import KeySet, VerificationKey, canonical_algorithm
+from server.oauth.keys import VerificationKey, canonical_algorithm
 from server.oauth.unverified_token import UnverifiedToken
 
 
@@ -19,22 +21,6 @@ class Fetch(Protocol):
     """Asks the issuer once; raises JWKSFetchError."""
 
     def __call__(self, *, fresh: bool) -> Awaitable[FetchedKeySet]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """
-    The keys as they are now; swapped whole.
-
-    Attributes:
-        generation: counts the changes; what was verified under another one is not believed.
-        fetched_at, expires_at: on the monotonic clock, in seconds.
-    """
-
-    keys: KeySet
-    generation: int
-    fetched_at: float
-    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +58,9 @@ class RemoteKeySet:
         self._sleep = sleep
         self._random = random
         self._journal = Journal(issuer)
-        self._current: Snapshot | None = None
+        self._current = NOTHING
         self._flight: asyncio.Task[bool] | None = None
-        self._brake = policy.may_fetch_for_unknown_keys()
+        self._brake = UnknownKeyBrake(cooldown=policy.unknown_key_cooldown)
         self._failures = 0
         self._next_refresh_at = now()
 
@@ -92,9 +78,10 @@ class RemoteKeySet:
             keys = self._candidates(token)
         if not keys:
             # Also after somebody else's fetch: it may have begun before the issuer's rotation.
-            await self._ask_for_unknown_key()
+            await self._ask_for(token.jws.key_id)
             keys = self._candidates(token)
         if not keys:
+            self._brake.remember_absent([token.jws.key_id])
             raise InvalidTokenError(Reason.UNKNOWN_KEY)
         return keys
 
@@ -122,26 +109,16 @@ class RemoteKeySet:
     @property
     def generation(self) -> int:
         """Counts the changes of the key set; 0 before the first."""
-        return 0 if self._current is None else self._current.generation
+        return self._current.generation
 
     def vouches_for(self, generation: int) -> bool:
         """Tell whether what was verified under *generation* may still be believed."""
-        current = self._current
-        return (
-            current is not None
-            and current.generation == generation
-            and self._now() < current.expires_at + self._policy.max_stale
-        )
+        return self._current.generation == generation and self.is_usable
 
     @property
     def state(self) -> State:
         """Tell how far the keys can be relied on."""
-        if self._current is None:
-            return State.EMPTY
-        overdue = self._now() - self._current.expires_at
-        if overdue < 0:
-            return State.FRESH
-        return State.STALE if overdue < self._policy.max_stale else State.EXPIRED
+        return self._current.state(now=self._now(), max_stale=self._policy.max_stale)
 
     @property
     def is_usable(self) -> bool:
@@ -151,21 +128,19 @@ class RemoteKeySet:
     @property
     def status(self) -> Status:
         """What an operator wants to know."""
-        current = self._current
-        if current is None:
-            return Status(self._issuer, State.EMPTY, keys=0, age=None)
-        age = self._now() - current.fetched_at
-        return Status(self._issuer, self.state, keys=len(current.keys.keys), age=age)
+        current, state = self._current, self.state
+        age = None if state is State.EMPTY else self._now() - current.fetched_at
+        return Status(self._issuer, state, keys=len(current.keys.keys), age=age)
 
     def _candidates(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
-        if self._current is None or not self.is_usable:
+        if not self.is_usable:
             raise self._unavailable()
         return self._current.keys.candidates(
             key_id=token.jws.key_id, algorithm=canonical_algorithm(token.jws.algorithm)
         )
 
-    async def _ask_for_unknown_key(self) -> None:
-        if self._flight is None and not self._brake.take(now=self._now()):
+    async def _ask_for(self, key_id: str | None) -> None:
+        if self._flight is None and not self._brake.permits(key_id, now=self._now()):
             self._journal.braked(cooldown=self._policy.unknown_key_cooldown)
             if self.state is State.FRESH:
                 raise InvalidTokenError(Reason.UNKNOWN_KEY)
@@ -173,10 +148,6 @@ class RemoteKeySet:
         self._journal.released()
         if not await self.refresh(Trigger.UNKNOWN_KEY):
             raise self._unavailable()
-
-    @property
-    def _keys(self) -> KeySet:
-        return KeySet(()) if self._current is None else self._current.keys
 
     def _unavailable(self) -> KeysUnavailableError:
         return KeysUnavailableError(retry_after=max(1.0, self._next_refresh_at - self._now()))
@@ -192,6 +163,7 @@ class RemoteKeySet:
         began = self._now()
         try:
             fetched = await self._fetch(fresh=trigger is Trigger.UNKNOWN_KEY)
+            self._adopt(fetched, trigger, began)
         except JWKSFetchError as error:
             self._note_failure(trigger, str(error), retry_after=error.retry_after)
             return False
@@ -199,28 +171,25 @@ class RemoteKeySet:
             self._journal.crashed(trigger)
             self._note_failure(trigger, "unexpected error", retry_after=None)
             return False
-        self._adopt(fetched, trigger, began)
         return True
 
     def _adopt(self, fetched: FetchedKeySet, trigger: Trigger, began: float) -> None:
-        before, after = _identities(self._keys), _identities(fetched.keys)
         lifetime = self._policy.lifetime(fetched.headers)
-        self._current = Snapshot(
-            keys=fetched.keys,
-            generation=self.generation + (before != after),
-            fetched_at=began,
-            expires_at=began + lifetime,
-        )
+        before = self._current
+        self._current = before.succeeded_by(fetched.keys, fetched_at=began, lifetime=lifetime)
         self._failures = 0
         self._next_refresh_at = self._now() + self._policy.refresh_in(
             lifetime, random=self._random()
         )
-        if trigger is Trigger.UNKNOWN_KEY and after - before:
-            # New keys are the issuer's doing, not a forger's.
+        added = self._current.names_missing_from(before)
+        removed = before.names_missing_from(self._current)
+        self._brake.remember_absent(removed)
+        self._brake.forget(key.key_id for key in fetched.keys.keys)
+        if trigger is Trigger.UNKNOWN_KEY and added:
             self._brake.give_back()
         self._journal.refreshed(trigger, fetched.keys)
-        if before and before != after:
-            self._journal.rotated(added=_names(after - before), removed=_names(before - after))
+        if before.generation not in {0, self.generation}:
+            self._journal.rotated(added=added, removed=removed)
 
     def _note_failure(self, trigger: Trigger, cause: str, *, retry_after: float | None) -> None:
         if trigger is not Trigger.UNKNOWN_KEY:
@@ -233,16 +202,3 @@ class RemoteKeySet:
         self._journal.failed(
             trigger, cause, state=self.state, retry_in=self._next_refresh_at - self._now()
         )
-
-
-_Identities = frozenset[tuple[str, str, frozenset[str]]]
-
-
-def _identities(keys: KeySet) -> _Identities:
-    return frozenset(
-        (key.key_id or key.thumbprint, key.thumbprint, key.algorithms) for key in keys.keys
-    )
-
-
-def _names(identities: _Identities) -> list[str]:
-    return sorted(name for name, *_ in identities)

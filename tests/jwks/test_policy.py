@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from server.jwks.policy import RefreshPolicy, TokenBucket, parse_retry_after
+from server.jwks.policy import RefreshPolicy, parse_retry_after
 
 DATE = "Sat, 21 Nov 2026 12:00:00 GMT"
 
@@ -75,30 +75,6 @@ def test_the_issuer_may_ask_for_a_pause_within_bounds(asked: float, delay: float
 )
 def test_a_pause_is_read_in_seconds(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value) == seconds
-
-
-def test_a_bucket_gives_its_burst_and_then_one_each_interval() -> None:
-    bucket = TokenBucket(burst=2, interval=30)
-
-    assert [bucket.take(now=time) for time in (0, 0, 0, 29, 30, 31, 59, 61)] == [
-        True, True, False, False, True, False, False, True,
-    ]  # fmt: skip
-
-
-def test_a_bucket_holds_no_more_than_its_burst() -> None:
-    bucket = TokenBucket(burst=2, interval=30)
-    bucket.give_back()
-
-    assert [bucket.take(now=10**6) for _ in range(3)] == [True, True, False]
-
-
-@given(st.lists(st.floats(0, 10_000), max_size=200))
-def test_no_flood_gets_more_than_the_bound(times: list[float]) -> None:
-    bucket = TokenBucket(burst=2, interval=30)
-
-    taken = sum(bucket.take(now=time) for time in sorted(times))
-
-    assert taken <= 2 + (max(times, default=0) - min(times, default=0)) / 30 + 1e-6
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.typing import EventDict
 
-from server.jwks.journal import State, Trigger
+from server.jwks.journal import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
+from server.jwks.snapshot import State
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
 from server.oauth.keys import parse_jwks
 from server.oauth.unverified_token import UnverifiedToken
@@ -155,6 +156,31 @@ async def test_each_rotation_is_followed_however_fast_they_come(
     for number in range(20):
         issuer.keys = parse_jwks({"keys": [public_jwk(NEW, kid=f"rotation-{number}")]})
         assert await running.find(naming(f"rotation-{number}"))
+
+
+async def test_a_client_that_goes_on_with_a_dead_token_does_not_hide_a_rotation(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.keys = key_set(NEW)
+    assert await running.find(naming(NEW.kid))
+
+    for number in range(10):
+        for _ in range(20):
+            with pytest.raises(InvalidTokenError):
+                await running.find(naming(OLD.kid))
+            await clock.advance(1)
+        issuer.keys = parse_jwks({"keys": [public_jwk(NEWER, kid=f"rotation-{number}")]})
+        assert await running.find(naming(f"rotation-{number}"))
+
+
+async def test_a_key_that_was_taken_back_and_returns_is_found_again(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.keys = key_set(NEW)
+    await running.refresh(Trigger.TIMER)
+    issuer.keys = key_set(OLD, NEW)
+
+    assert await running.find(naming())
 
 
 async def test_while_the_brake_holds_and_the_keys_are_stale_nobody_is_called_a_forger(

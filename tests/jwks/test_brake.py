@@ -1,0 +1,70 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.jwks.brake import TokenBucket, UnknownKeyBrake
+
+
+def test_a_bucket_gives_its_burst_and_then_one_each_interval() -> None:
+    bucket = TokenBucket(burst=2, interval=30)
+
+    assert [bucket.take(now=time) for time in (0, 0, 0, 29, 30, 31, 59, 61)] == [
+        True, True, False, False, True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_bucket_holds_no_more_than_its_burst() -> None:
+    bucket = TokenBucket(burst=2, interval=30)
+    bucket.give_back()
+
+    assert [bucket.take(now=10**6) for _ in range(3)] == [True, True, False]
+
+
+@given(st.lists(st.floats(0, 10_000), max_size=200))
+def test_no_flood_gets_more_than_the_bound(times: list[float]) -> None:
+    bucket = TokenBucket(burst=2, interval=30)
+
+    taken = sum(bucket.take(now=time) for time in sorted(times))
+
+    assert taken <= 2 + (max(times, default=0) - min(times, default=0)) / 30 + 1e-6
+
+
+def test_a_permit_in_reserve_is_not_taken() -> None:
+    bucket = TokenBucket(burst=2, interval=30)
+
+    assert [bucket.take(now=0, reserve=1) for _ in range(3)] == [True, False, False]
+    assert bucket.take(now=0)
+
+
+def test_a_key_that_is_known_to_be_absent_never_takes_the_last_permit() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.remember_absent(["dead"])
+
+    assert [brake.permits("dead", now=time) for time in (0, 1, 20)] == [True, False, False]
+    assert brake.permits("new", now=21)
+
+
+def test_a_key_that_has_come_back_is_like_any_other() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.remember_absent(["back"])
+    brake.forget(["back", None, "other"])
+
+    assert [brake.permits("back", now=0) for _ in range(3)] == [True, True, False]
+
+
+def test_only_so_many_absent_keys_are_remembered() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.remember_absent(str(number) for number in range(1025))
+
+    assert [brake.permits("0", now=0) for _ in range(2)] == [True, True], "the oldest is forgotten"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.sampled_from("abcd")), max_size=200))
+def test_whatever_is_known_to_be_absent_the_bound_holds(asked: list[tuple[float, str]]) -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.remember_absent("ab")
+
+    asked.sort()
+    taken = sum(brake.permits(key_id, now=time) for time, key_id in asked)
+
+    elapsed = asked[-1][0] - asked[0][0] if asked else 0
+    assert taken <= 2 + elapsed / 30 + 1e-6
