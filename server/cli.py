@@ -23,7 +23,7 @@ from server.greeting import dev_query, greet
 from server.jwks.client import IssuerClient, JWKSFetchError, open_session
 from server.serving import ListenError, run, serve, serve_dev_issuer
 
-_OK, _FAILED, _BAD_CONFIG = 0, 1, 2
+_OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ListenError as error:
         _complain(f"keyturn: {error}")
         return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _serve(config: Config, _options: argparse.Namespace) -> int:
@@ -90,8 +92,8 @@ async def _ask_issuers(config: Config) -> int:
 
 def _routes(config: Config, _options: argparse.Namespace) -> int:
     rows = load_routes(config.routes)
-    method = max(len(row.method) for row in rows)
-    path = max(len(row.path) for row in rows)
+    method = max((len(row.method) for row in rows), default=0)
+    path = max((len(row.path) for row in rows), default=0)
     for row in rows:
         print(f"{row.method:{method}}  {row.path:{path}}  {row.access}")
     return _OK

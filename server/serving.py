@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -19,9 +19,10 @@ from server.jwks.client import open_session
 from server.web.listener import Runner
 from server.web.operations import operations_app
 
-# Together less than the ten seconds that a supervisor grants.
-_FINISH_REQUESTS = 7.0
-_GIVE_UP = 9.0
+# In seconds; together less than the ten that a supervisor grants.
+_FINISH_REQUESTS = 6.0
+_GIVE_UP_REQUESTS = 7.0
+_GIVE_UP = 1.0
 _BACKLOG = 1024
 
 
@@ -61,7 +62,13 @@ async def serve(config: Config, *, started: Callable[[Parts], Awaitable[None]]) 
         )
         runner = Runner(parts.api, shutdown_timeout=_FINISH_REQUESTS)
         await stack.enter_async_context(
-            _listening(runner, config.listen.host, config.listen.port, "listen.port")
+            _listening(
+                runner,
+                config.listen.host,
+                config.listen.port,
+                "listen.port",
+                give_up=_GIVE_UP_REQUESTS,
+            )
         )
         log.info(
             "server.started",
@@ -69,9 +76,12 @@ async def serve(config: Config, *, started: Callable[[Parts], Awaitable[None]]) 
             addresses=[f"http://{host}:{port}" for host, port, *_ in runner.addresses],
             issuers=[each.issuer for each in config.issuers],
         )
-        await started(parts)
+        telling = asyncio.ensure_future(started(parts))
         await stop.wait()
         log.info("server.stopping")
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
     log.info("server.stopped")
 
 
@@ -115,7 +125,7 @@ async def _kept_current(parts: Parts) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _listening(
-    runner: web.AppRunner, host: str, port: int, setting: str
+    runner: web.AppRunner, host: str, port: int, setting: str, *, give_up: float = _GIVE_UP
 ) -> AsyncIterator[None]:
     await runner.setup()
     try:
@@ -128,14 +138,14 @@ async def _listening(
         yield
     finally:
         try:
-            async with asyncio.timeout(_GIVE_UP):
+            async with asyncio.timeout(give_up):
                 await runner.cleanup()
         except TimeoutError:
             structlog.get_logger().warning("server.gave_up", address=f"{host}:{port}")
 
 
 def _plain(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=75.0)
+    return web.AppRunner(app, access_log=None, shutdown_timeout=0.5, keepalive_timeout=75.0)
 
 
 def _stop_signal() -> asyncio.Event:
