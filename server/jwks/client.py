@@ -160,11 +160,15 @@ class IssuerClient:
         """
         url = self._configured or await self._jwks_uri()
         try:
-            document = await fetch_document(self._session, url, timeout=self._timeout, fresh=fresh)
-            keys = parse_jwks(document.members)
+            return await self._fetch_from(url, fresh=fresh)
         except JWKSFetchError:
             self._discovered = None
             raise
+
+    async def _fetch_from(self, url: str, *, fresh: bool) -> FetchedKeySet:
+        document = await fetch_document(self._session, url, timeout=self._timeout, fresh=fresh)
+        try:
+            keys = parse_jwks(document.members)
         except ValueError as error:
             raise JWKSFetchError(f"{url} is no key set: {error}") from error
         if not keys.keys:

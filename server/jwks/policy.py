@@ -20,6 +20,9 @@ _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
 _LONGEST_RETRY_AFTER = 300.0
 
+_MOST_DIGITS = 11
+_FOREVER = 2.0**31  # RFC 9111 section 1.2.2
+
 
 class RefreshPolicy(Settings):
     """
@@ -86,7 +89,7 @@ class RefreshPolicy(Settings):
 
 def parse_retry_after(value: str | None) -> float | None:
     """Read ``Retry-After`` in seconds (RFC 9110 section 10.2.3); its date form is not read."""
-    return float(value) if value is not None and _is_number(value) else None
+    return None if value is None else _seconds(value)
 
 
 def _max_age(headers: Mapping[str, str]) -> float | None:
@@ -94,28 +97,29 @@ def _max_age(headers: Mapping[str, str]) -> float | None:
         name, _, value = directive.strip().partition("=")
         if name.lower() in {"no-cache", "no-store"}:
             return 0.0
-        if name.lower() == "max-age" and _is_number(value.strip('"')):
-            age = headers.get("Age", "")
-            return float(value.strip('"')) - (float(age) if _is_number(age) else 0.0)
+        if name.lower() == "max-age" and (age := _seconds(value.strip('"'))) is not None:
+            return age - (_seconds(headers.get("Age", "")) or 0.0)
     return None
 
 
 def _time_to_expiry(headers: Mapping[str, str]) -> float | None:
-    expires, date = _date(headers.get("Expires")), _date(headers.get("Date"))
-    if expires is None or date is None:
+    if "Expires" not in headers:
         return None
-    return (expires - date).total_seconds()
+    expires, date = _date(headers["Expires"]), _date(headers.get("Date", ""))
+    if expires is None:
+        return 0.0  # what is no date is in the past: RFC 9111 section 5.3
+    return None if date is None else (expires - date).total_seconds()
 
 
-def _date(value: str | None) -> datetime | None:
-    if value is None:
-        return None
+def _date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else None
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _seconds(text: str) -> float | None:
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(float(text[:_MOST_DIGITS]), _FOREVER)

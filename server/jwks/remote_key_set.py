@@ -63,6 +63,7 @@ class RemoteKeySet:
         self._brake = UnknownKeyBrake(cooldown=policy.unknown_key_cooldown)
         self._failures = 0
         self._next_refresh_at = now()
+        self._rescheduled = asyncio.Event()
 
     async def find(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
         """
@@ -99,9 +100,8 @@ class RemoteKeySet:
             while True:
                 await self.refresh(trigger)
                 trigger = Trigger.TIMER
-                # Again after waking: a fetch for an unknown key may have moved the next one.
                 while (delay := self._next_refresh_at - self._now()) > 0:
-                    await self._sleep(delay)
+                    await self._sleep_or_be_woken(delay)
         finally:
             if self._flight is not None:
                 self._flight.cancel()
@@ -156,6 +156,19 @@ class RemoteKeySet:
         # Shielded: one caller's cancelled request must not fail the others.
         return await asyncio.shield(flight)
 
+    async def _sleep_or_be_woken(self, delay: float) -> None:
+        # A fetch for an unknown key may bring the next refresh forward, or put it off.
+        self._rescheduled.clear()
+        waits = [
+            asyncio.ensure_future(self._sleep(delay)),
+            asyncio.ensure_future(self._rescheduled.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
     def _landed(self, _flight: asyncio.Task[bool]) -> None:
         self._flight = None
 
@@ -181,6 +194,7 @@ class RemoteKeySet:
         self._next_refresh_at = self._now() + self._policy.refresh_in(
             lifetime, random=self._random()
         )
+        self._rescheduled.set()
         added = self._current.names_missing_from(before)
         removed = before.names_missing_from(self._current)
         self._brake.remember_absent(removed)

@@ -1,8 +1,8 @@
 """A verified access token, and the only way to make one: RFC 7519, RFC 9068."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from server.oauth.claims import (
@@ -15,6 +15,7 @@ from server.oauth.claims import (
     read_times,
 )
 from server.oauth.errors import Evidence, InvalidTokenError, Reason
+from server.oauth.jose import CompactJWS
 from server.oauth.keys import VerificationKey, canonical_algorithm
 from server.oauth.policy import TokenPolicy
 from server.oauth.unverified_token import UnverifiedToken
@@ -34,7 +35,6 @@ class AccessToken:
         expires_at: ``exp``, in seconds since the epoch.
         issued_at: ``iat``, in seconds since the epoch.
         token_id: ``jti``; the only part of a token that may be logged.
-        claims: all of them, read-only.
         evidence: what may be logged.
         cached: whether it was verified for an earlier request.
     """
@@ -47,9 +47,19 @@ class AccessToken:
     expires_at: float
     issued_at: float | None
     token_id: str | None
-    claims: Mapping[str, Any]
     evidence: Evidence
+    _claims_json: bytes
     cached: bool = False
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """
+        All claims, in a copy for whoever asks.
+
+        The token serves many requests; what one of them does to its claims must not reach another.
+        """
+        claims: dict[str, Any] = json.loads(self._claims_json)
+        return claims
 
 
 def verify(
@@ -70,15 +80,14 @@ def verify(
         raise InvalidTokenError(Reason.BAD_SIGNATURE)
     evidence = _evidence_of(token)
     try:
-        return _accept(jws.payload, policy, evidence, now=now)
+        return _accept(jws, policy, evidence, now=now)
     except InvalidTokenError as error:
         error.evidence = evidence
         raise
 
 
-def _accept(
-    claims: dict[str, Any], policy: TokenPolicy, evidence: Evidence, *, now: float
-) -> AccessToken:
+def _accept(jws: CompactJWS, policy: TokenPolicy, evidence: Evidence, *, now: float) -> AccessToken:
+    claims = jws.payload
     check_kind(claims)
     check_required(claims, policy)
     times = read_times(claims)
@@ -91,8 +100,8 @@ def _accept(
         expires_at=times.expires_at,
         issued_at=times.issued_at,
         token_id=read_text(claims, "jti"),
-        claims=MappingProxyType(claims),
         evidence=evidence,
+        _claims_json=jws.payload_json,
     )
     check_times(times, policy, now=now)
     return access

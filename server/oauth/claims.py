@@ -24,7 +24,7 @@ _MAX_SUBJECT_LENGTH = 255
 _MAX_TEXT_LENGTH = 2048
 _MAX_SCOPES = 1000
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 
 
 def check_kind(claims: Claims) -> None:
@@ -148,7 +148,7 @@ def read_scopes(claims: Claims, policy: TokenPolicy) -> frozenset[str]:
     for name in policy.scope_claims:
         if name in claims:
             granted.update(_scopes_in(claims[name], list_allowed=_may_be_list(name, policy)))
-    if len(granted) > _MAX_SCOPES or not all(map(_SCOPE_TOKEN.fullmatch, granted)):
+    if len(granted) > _MAX_SCOPES or not all(map(SCOPE_TOKEN.fullmatch, granted)):
         raise InvalidTokenError(Reason.INVALID_CLAIM)
     return frozenset(granted)
 

@@ -32,6 +32,7 @@ class CompactJWS:
         key_id: ``kid``, if there is one: at most 256 printable characters.
         type: ``typ``, if there is one.
         payload: a JSON object.
+        payload_json: the same, as it was sent.
         signing_input: the octets that the signature covers (RFC 7515 section 5.2).
         signature: possibly empty.
     """
@@ -40,6 +41,7 @@ class CompactJWS:
     key_id: str | None
     type: str | None
     payload: dict[str, Any]
+    payload_json: bytes
     signing_input: bytes
     signature: bytes
 
@@ -59,11 +61,13 @@ def parse_compact(compact: str) -> CompactJWS:
     try:
         header = parse_object(decode_base64url(protected))
         algorithm, key_id, type_ = _read_header(header)
+        payload_json = decode_base64url(payload)
         return CompactJWS(
             algorithm=algorithm,
             key_id=key_id,
             type=type_,
-            payload=parse_object(decode_base64url(payload)),
+            payload=parse_object(payload_json),
+            payload_json=payload_json,
             signing_input=compact[: -len(signature) - 1].encode("ascii"),
             signature=decode_base64url(signature),
         )

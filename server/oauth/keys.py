@@ -50,13 +50,11 @@ class VerificationKey:
         key_id: ``kid``, if the issuer gives one.
         algorithms: those that this key may be used with.
         thumbprint: RFC 7638; the same for the same key.
-        size: the strength that people speak of, in bits.
     """
 
     key_id: str | None
     algorithms: frozenset[str]
     thumbprint: str
-    size: int
     _key: jwk.Key
 
     def verifies(self, signature: bytes, signing_input: bytes, *, algorithm: str) -> bool:
@@ -141,8 +139,7 @@ def _import(member: object) -> VerificationKey | UnfitKey:
     try:
         algorithms = _algorithms_of(member)
         key = _load(member)
-        size = _size_of(member)
-        return VerificationKey(key_id, algorithms, key.thumbprint(), size, key)
+        return VerificationKey(key_id, algorithms, key.thumbprint(), key)
     except _UnfitKeyError as unfit:
         return UnfitKey(key_id, str(unfit))
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, JoseError):
@@ -170,14 +167,12 @@ def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _load(member: Mapping[str, Any]) -> jwk.Key:
-    if member["kty"] == "RSA" and _size_of(member) not in _RSA_BITS:
+    if member["kty"] == "RSA" and _rsa_size(member["n"]) not in _RSA_BITS:
         raise _UnfitKeyError(f"its size is not {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits")
     # Without padding, which some issuers add: a key that works is a key.
     names = ("kty", *_PUBLIC_MEMBERS[member["kty"]])
     return jwk.import_key({name: member[name].rstrip("=") for name in names})
 
 
-def _size_of(member: Mapping[str, Any]) -> int:
-    if member["kty"] == "RSA":
-        return int.from_bytes(urlsafe_b64decode(member["n"] + "==")).bit_length()
-    return {"P-256": 256, "P-384": 384, "P-521": 521, "Ed25519": 256}[member["crv"]]
+def _rsa_size(modulus: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(modulus + "==")).bit_length()

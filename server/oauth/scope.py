@@ -1,16 +1,14 @@
 """What a route may ask of an access token: RFC 6749 section 3.3."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from server.oauth.access_token import AccessToken
+from server.oauth.claims import SCOPE_TOKEN
 
 _T = TypeVar("_T")
-
-_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def scope(*names: str) -> ScopeRequirement:
         ValueError: none is given, or one has characters that no scope has.
     """
     for name in _at_least_one(names):
-        if not _SCOPE_TOKEN.fullmatch(name):
+        if not SCOPE_TOKEN.fullmatch(name):
             raise ValueError(f"not a scope: {name!r} (RFC 6749 section 3.3)")
     return _all_of(Condition(f"scope {name}", _Granted(name), name) for name in names)
 
@@ -161,7 +159,8 @@ class _Equals:
     value: Any
 
     def __call__(self, access: AccessToken) -> bool:
-        return self.name in access.claims and _same(access.claims[self.name], self.value)
+        claims = access.claims
+        return self.name in claims and _same(claims[self.name], self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,13 @@ def later(seconds: int) -> str:
         ({"Date": DATE, "Expires": later(120)}, 120),
         ({"Date": DATE, "Expires": later(-120)}, 60),
         ({"Date": DATE, "Expires": later(10**6)}, 900),
-        ({"Date": DATE, "Expires": "0"}, 300),
-        ({"Date": DATE, "Expires": "soon"}, 300),
+        ({"Date": DATE, "Expires": "0"}, 60),
+        ({"Date": DATE, "Expires": "soon"}, 60),
+        ({"Date": DATE, "Expires": "Sat, 21 Nov 99999 12:00:00 GMT"}, 60),
+        ({"Date": DATE, "Expires": "Sat, 21 Nov 2026 12:00:00 +99999999"}, 60),
+        ({"Date": "soon", "Expires": later(120)}, 300),
+        ({"Cache-Control": "max-age=" + "9" * 400}, 900),
+        ({"Cache-Control": "max-age=" + "9" * 400, "Age": "9" * 400}, 60),
         ({"Expires": later(120)}, 300),
         ({"Date": DATE, "Expires": later(120), "Cache-Control": "max-age=600"}, 600),
     ],
@@ -71,7 +76,8 @@ def test_the_issuer_may_ask_for_a_pause_within_bounds(asked: float, delay: float
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [(None, None), ("7", 7), ("soon", None), ("-1", None), (DATE, None)]
+    ("value", "seconds"),
+    [(None, None), ("7", 7), ("soon", None), ("-1", None), (DATE, None), ("9" * 400, 2**31)],
 )
 def test_a_pause_is_read_in_seconds(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value) == seconds

@@ -1,5 +1,5 @@
+import json
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -32,8 +32,8 @@ def holding(scopes: frozenset[str] = frozenset(), **claims: Any) -> AccessToken:
         expires_at=0,
         issued_at=None,
         token_id=None,
-        claims=MappingProxyType(claims),
         evidence=Evidence(),
+        _claims_json=json.dumps(claims).encode(),
     )
 
 
