@@ -14,9 +14,10 @@ $(BIN)/python:
 	@echo "Making the environment $(VENV) with $$($(PYTHON) --version) …" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: Debian and Ubuntu have it in the package python3-venv."; rm -rf $(VENV); exit 1; }
 
-$(VENV)/run.stamp: deploy/requirements.lock | $(BIN)/python
+$(VENV)/run.stamp: deploy/requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what Keyturn needs …" >&2
 	@$(PIP) install --require-hashes -r deploy/requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
@@ -28,7 +29,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 .PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
 
 run: $(VENV)/run.stamp ## serve the API on :3010 and the development issuer on :3011
 	@exec $(BIN)/python -m server serve 2>&1
@@ -81,9 +82,9 @@ test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs
 lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 	@command -v uv >/dev/null || { echo "uv is needed: pip install uv"; exit 1; }
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
-		pyproject.toml -o deploy/requirements.lock
+		--group build pyproject.toml -o deploy/requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
-		-c deploy/requirements.lock --group dev pyproject.toml -o deploy/requirements-dev.lock
+		-c deploy/requirements.lock --group build --group dev pyproject.toml -o deploy/requirements-dev.lock
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* *.egg-info tests/interop/node_modules

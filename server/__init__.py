@@ -6,13 +6,15 @@ The house, in the order in which it reads best:
 routes, resources       what is served, and who may have it
 protector               the one decision: is this request admitted?
 oauth/                  the law: what a sound access token is; pure
+token_cache             what was verified, so that it is verified once
 jwks/                   the keys: kept current in the background; the only outbound traffic
 web/                    the door: everything that answers
 dev_issuer/             a local issuer for laptops and tests
-settings, config        config.yaml and the environment, read and judged whole
+settings, config…       config.yaml and the environment, read and judged whole
 logs                    one structured line for each event
 app, serving            the parts put together; listening, stopping
 cli                     the commands
+greeting                what ``make run`` tells a newcomer
 client                  asking an issuer for an access token, for ``keyturn token``
 
 Imports point one way: cli → app → routes → resources → web → protector → jwks → oauth → settings.

@@ -1,6 +1,10 @@
 """``python -m server`` is ``keyturn``."""
 
-from server.cli import main
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        from server.cli import main
+
+        status = main()
+    except KeyboardInterrupt:
+        status = 130
+    raise SystemExit(status)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from server import __version__, logs
-from server.app import Parts, load_routes
 from server.client import (
     TokenFile,
     TokenQuery,
@@ -21,7 +20,8 @@ from server.client import (
 from server.config import Config, ConfigError, load
 from server.greeting import dev_query, greet
 from server.jwks.client import IssuerClient, JWKSFetchError, open_session
-from server.serving import ListenError, run, serve, serve_dev_issuer
+from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
+from server.web.table_loading import load_table
 
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
 
@@ -45,22 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(config: Config, _options: argparse.Namespace) -> int:
     logs.configure(config.logging)
 
-    async def started(parts: Parts) -> None:
+    async def started(serving: Serving) -> None:
         if config.dev_issuer.enabled:
-            _complain(*await greet(config, parts))
+            _complain(*await greet(config, serving))
 
-    run(serve(config, started=started))
+    run(lambda stop: serve(config, stop, started=started))
     return _OK
 
 
 def _issuer(config: Config, _options: argparse.Namespace) -> int:
     logs.configure(config.logging)
-    run(serve_dev_issuer(config))
+    run(lambda stop: serve_dev_issuer(config, stop))
     return _OK
 
 
 def _check(config: Config, options: argparse.Namespace) -> int:
-    load_routes(config.routes)
     if options.offline:
         print("The configuration is sound.")
         return _OK
@@ -81,17 +80,17 @@ async def _ask_issuers(config: Config) -> int:
             try:
                 fetched = await client.fetch_key_set(fresh=False)
             except JWKSFetchError as error:
-                print(f"{each.issuer}  cannot be reached: {error}")
+                print(f"{each.issuer}  no keys: {error}")
                 status = _FAILED
                 continue
             names = ", ".join(key.key_id or "no kid" for key in fetched.keys.keys)
             unfit = f"; {len(fetched.keys.unfit)} unfit" if fetched.keys.unfit else ""
-            print(f"{each.issuer}  ok: {len(fetched.keys.keys)} keys ({names}){unfit}")
+            print(f"{each.issuer}  ok: keys {names}{unfit}")
     return status
 
 
 def _routes(config: Config, _options: argparse.Namespace) -> int:
-    rows = load_routes(config.routes)
+    rows = load_table(config.routes)
     method = max((len(row.method) for row in rows), default=0)
     path = max((len(row.path) for row in rows), default=0)
     for row in rows:
@@ -105,7 +104,7 @@ def _token(config: Config, options: argparse.Namespace) -> int:
         return _BAD_CONFIG
     query = _query(config, options)
     if query is None:
-        _complain("keyturn: --client-id and --client-secret are needed for this issuer")
+        _complain("keyturn: --client-id and --client-secret are needed, both")
         return _BAD_CONFIG
     try:
         print(asyncio.run(_obtain(query)))
@@ -122,9 +121,10 @@ def _query(config: Config, options: argparse.Namespace) -> TokenQuery | None:
         if (value := getattr(options, name)) is not None
     }
     ours = options.issuer in {None, config.dev_issuer.name}
-    if ours and (query := dev_query(config)) is not None:
+    named = {"client_id", "client_secret"} & given.keys()
+    if ours and named != {"client_id"} and (query := dev_query(config)) is not None:
         return replace(query, **given)
-    if "client_id" not in given or "client_secret" not in given:
+    if len(named) < 2:  # noqa: PLR2004 (a name and its secret)
         return None
     audience = None if ours or config.audience is None else config.audience[0]
     return TokenQuery(**{"issuer": config.dev_issuer.name, "audience": audience, **given})
@@ -147,8 +147,9 @@ def _complain(*lines: str) -> None:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    given = {name: getattr(options, name, None) for name in ("host", "port", "workers")}
-    return {"listen": {name: value for name, value in given.items() if value is not None}}
+    named = {name: getattr(options, name, None) for name in ("host", "port", "workers")}
+    given = {name: value for name, value in named.items() if value is not None}
+    return {"listen": given} if given else {}
 
 
 def _with_default(arguments: Sequence[str]) -> list[str]:
@@ -156,36 +157,50 @@ def _with_default(arguments: Sequence[str]) -> list[str]:
     rest = list(arguments)
     if any(each in _COMMANDS or each in {"-h", "--help", "--version"} for each in rest):
         return rest
-    return ["serve", *rest]
+    return ["serve", *rest] if not rest or rest[0].startswith("-") else rest
 
 
 _COMMANDS = {
-    "serve": (_serve, "serve the API"),
+    "serve": (_serve, "serve the API (what runs without a command)"),
     "check": (_check, "judge the configuration and ask each issuer for its keys"),
     "routes": (_routes, "print the route table with who may use each route"),
-    "token": (_token, "print an access token"),
+    "token": (_token, "print an access token, by default of the development issuer"),
     "issuer": (_issuer, "serve the development issuer alone"),
+}
+
+_OPTIONS = {
+    "serve": {
+        "--host": "instead of listen.host",
+        "--port": "instead of listen.port",
+        "--workers": "instead of listen.workers",
+    },
+    "token": {
+        "--issuer": "whom to ask, by its exact name",
+        "--client-id": "as whom",
+        "--client-secret": "and its secret",
+        "--username": "for a user, by password",
+        "--password": "and the password",
+        "--scope": "what to ask for; all that there is if absent",
+        "--audience": "for which API",
+    },
 }
 
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    shared.add_argument(
+        "--config", metavar="FILE", default=argparse.SUPPRESS, help="instead of config.yaml"
+    )
     parser = argparse.ArgumentParser(
         prog="keyturn", description="An OAuth 2.0 resource server.", parents=[shared]
     )
     parser.add_argument("--version", action="version", version=f"keyturn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    made = {}
     for name, (function, summary) in _COMMANDS.items():
-        made[name] = commands.add_parser(name, help=summary, parents=[shared])
-        made[name].set_defaults(run=function)
-    made["serve"].add_argument("--host")
-    made["serve"].add_argument("--port")
-    made["serve"].add_argument("--workers")
-    made["check"].add_argument(
-        "--offline", action="store_true", help="judge the configuration alone"
-    )
-    for option in TokenQuery.__slots__:
-        made["token"].add_argument("--" + option.replace("_", "-"))
+        command = commands.add_parser(name, help=summary, description=summary, parents=[shared])
+        command.set_defaults(run=function)
+        for option, purpose in _OPTIONS.get(name, {}).items():
+            command.add_argument(option, help=purpose)
+        if name == "check":
+            command.add_argument("--offline", action="store_true", help="ask nobody")
     return parser

@@ -114,8 +114,11 @@ class TokenFile:
     @classmethod
     def of_user(cls, environ: Mapping[str, str]) -> "TokenFile":
         """Give the one in the user's cache directory."""
-        cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        return cls(Path(cache) / "keyturn")
+        try:
+            cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        except RuntimeError:
+            cache = Path(os.devnull)  # somebody without a home keeps nothing
+        return cls(cache / "keyturn")
 
     def get(self, query: TokenQuery) -> str | None:
         """Give the token kept for *query*, if it is good for a while."""
@@ -160,8 +163,10 @@ async def is_still_published(session: ClientSession, issuer: str, token: str) ->
         document = await fetch_document(
             session, check_url(str(metadata.get("jwks_uri", ""))), timeout=_TIMEOUT
         )
-    except (InvalidTokenError, JWKSFetchError, ValueError):
-        return True  # it cannot be told: the token stays good until it expires
+    except InvalidTokenError:
+        return True  # no JWT: it is good until it expires
+    except (JWKSFetchError, ValueError):
+        return False  # asking anew will say what is wrong
     keys = document.members.get("keys")
     return isinstance(keys, list) and any(
         isinstance(key, dict) and key.get("kid") == key_id for key in keys

@@ -21,6 +21,8 @@ from server.oauth.policy import Audiences, TokenPolicy
 from server.settings import HttpsUrl, Port, Settings, is_loopback
 from server.token_cache import TokenCacheSettings
 from server.web.cors import CorsSettings
+from server.web.routing import RouteTableError
+from server.web.table_loading import load_table
 
 
 class ConfigError(Exception):
@@ -43,7 +45,7 @@ def _check_workers(workers: int) -> int:
 
 
 def _check_realm(realm: str) -> str:
-    if not realm.isascii() or not realm.isprintable():
+    if not realm or not realm.isascii() or not realm.isprintable():
         raise ValueError("must be printable ASCII")
     return realm
 
@@ -84,7 +86,7 @@ class Config(Settings):
 
     realm: Annotated[str, AfterValidator(_check_realm)] = "quickstart"
     audience: Audiences | None = None
-    routes: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "server.routes:ROUTES"
+    routes: str = "server.routes:ROUTES"
     listen: ListenSettings = ListenSettings()
     admin: AdminSettings = AdminSettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Field(min_length=1)]
@@ -93,6 +95,15 @@ class Config(Settings):
     cors: CorsSettings = CorsSettings()
     logging: LogSettings = LogSettings()
     dev_issuer: DevIssuerSettings = DevIssuerSettings()
+
+    @field_validator("routes")
+    @classmethod
+    def _check_routes(cls, name: str) -> str:
+        try:
+            load_table(name)
+        except RouteTableError as error:
+            raise ValueError(str(error)) from error
+        return name
 
     @field_validator("issuers")
     @classmethod
@@ -107,9 +118,20 @@ class Config(Settings):
     @classmethod
     def _check_dev_issuer(cls, dev: DevIssuerSettings, info: ValidationInfo) -> DevIssuerSettings:
         listen: ListenSettings | None = info.data.get("listen")
-        if dev.enabled and listen is not None and not is_loopback(listen.host):
-            raise ValueError("must not run beside a public listener: listen.host is no loopback")
+        if dev.enabled and listen is not None:
+            if not is_loopback(listen.host):
+                raise ValueError("must not run beside a public listener: see listen.host")
+            if dev.port == listen.port:
+                raise ValueError("must not have the port of listen")
         return dev
+
+    @field_validator("admin")
+    @classmethod
+    def _check_admin(cls, admin: AdminSettings, info: ValidationInfo) -> AdminSettings:
+        listen: ListenSettings | None = info.data.get("listen")
+        if listen is not None and admin.port == listen.port != 0:
+            raise ValueError("must not have the port of listen")
+        return admin
 
     @property
     def dev_audiences(self) -> Audiences:
@@ -138,9 +160,13 @@ def load(
     """
     faults: list[str] = []
     raw = read_file(file or environ.get("KEYTURN_CONFIG"), faults)
+    if raw is None:
+        raise ConfigError(faults)
     variables = apply_environment(raw, environ, faults)
     for group, values in (overrides or {}).items():
-        raw[group] = {**(raw.get(group) or {}), **values}
+        members = raw.setdefault(group, {})
+        if isinstance(members, dict):
+            members.update(values)
     apply_quickstart_variables(raw, environ, faults)
     trust_dev_issuer(raw)
     inherited = inherit_audience(raw)
@@ -187,13 +213,22 @@ def _overlap(one: Location, other: Location) -> bool:
     return one[:shorter] == other[:shorter]
 
 
+_MESSAGES = {
+    "missing": "required",
+    "extra_forbidden": "unknown key",
+    "invalid_key": "a key is text",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "model_type": "must be a mapping of keys",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+
+
 def _message(detail: Mapping[str, Any]) -> str:
-    match detail:
-        case {"type": "missing"}:
-            return "required"
-        case {"type": "extra_forbidden"}:
-            return "unknown key"
-        case {"type": "value_error", "ctx": {"error": error}}:
-            return str(error)
+    if (message := _MESSAGES.get(detail["type"])) is not None:
+        return message
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
     message = str(detail["msg"]).replace("Input should be", "must be")
     return message[:1].lower() + message[1:]

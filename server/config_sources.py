@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 _PREFIX = "KEYTURN__"
 _DEFAULT_FILE = "config.yaml"
@@ -16,42 +17,40 @@ Location = tuple[str | int, ...]
 
 def dotted(location: Location) -> str:
     """Write a key's place as people do: ``issuers[0].algorithms``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)[1:]
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")
 
 
-def read_file(named: str | None, faults: list[str]) -> dict[str, Any]:
+def read_file(named: str | None, faults: list[str]) -> dict[str, Any] | None:
     """
     Read the file that is *named*, else config.yaml if it is here.
 
     What is wrong with it is added to *faults*: PyYAML itself passes over a missing file and takes
-    the last of two keys.
+    the last of two keys.  Gives nothing where there is nothing to judge.
     """
     path = Path(named or _DEFAULT_FILE)
+    if named is None and not path.exists():
+        return {}
     try:
-        text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         faults += [f"{dotted(where)}: stands there twice" for where in _duplicates(node)]
-        raw = None if node is None else loader.construct_document(node)
+        raw = {} if node is None else loader.construct_document(node)
     except FileNotFoundError:
-        if named is not None:
-            faults.append(f"{path}: no such file")
-        return {}
+        faults.append(f"{path}: no such file")
     except (OSError, UnicodeDecodeError) as error:
         faults.append(f"{path}: cannot be read ({type(error).__name__})")
-        return {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
         faults.append(f"{path}{where}: not YAML: {error.problem}")
-        return {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         faults.append(f"{path}: not YAML")
-        return {}
-    if raw is not None and not isinstance(raw, dict):
+    else:
+        if isinstance(raw, dict):
+            return raw
         faults.append(f"{path}: must be a mapping of keys")
-        return {}
-    return raw or {}
+    return None
 
 
 def apply_environment(
@@ -69,8 +68,8 @@ def apply_environment(
         location = tuple(name[len(_PREFIX) :].lower().split("__"))
         try:
             value = _value(environ[name])
-        except ValueError:
-            faults.append(f"{dotted(location)}: not JSON (from {name})")
+        except (ValueError, RecursionError):
+            faults.append(f"{dotted(location)}: not JSON, or a key twice in it (from {name})")
             continue
         variables[location] = name
         group = raw
@@ -102,7 +101,7 @@ def apply_quickstart_variables(
 def trust_dev_issuer(raw: dict[str, Any]) -> None:
     """Where no issuer is named and the development issuer runs, it is the one."""
     dev = raw.get("dev_issuer")
-    if "issuers" not in raw and isinstance(dev, dict) and dev.get("enabled") in {True, "true"}:
+    if "issuers" not in raw and isinstance(dev, dict) and _is_true(dev.get("enabled")):
         name = dev.get("issuer") or f"http://localhost:{dev.get('port', 3011)}/"
         raw["issuers"] = [{"issuer": name}]
 
@@ -120,7 +119,23 @@ def inherit_audience(raw: dict[str, Any]) -> set[int]:
 
 
 def _value(text: str) -> Any:
-    return json.loads(text) if text.lstrip()[:1] in {"[", "{"} else text
+    if text.lstrip()[:1] not in {"[", "{"}:
+        return text
+    return json.loads(text, object_pairs_hook=_unique_members)
+
+
+def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(members)
+    if len(unique) != len(members):
+        raise ValueError("a key stands there twice")
+    return unique
+
+
+def _is_true(value: object) -> bool:
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        return False
 
 
 def _duplicates(node: yaml.Node | None, at: Location = ()) -> Iterator[Location]:

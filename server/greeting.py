@@ -1,12 +1,15 @@
 """What a newcomer is told: calls to paste that show a 200, a 401 and a 403."""
 
 import asyncio
+from collections.abc import Iterable
 
-from server.app import Parts
 from server.client import TokenQuery, TokenRefusedError, request_token
 from server.config import Config
 from server.jwks.client import open_session
 from server.jwks.journal import Trigger
+from server.oauth.scope import ScopeRequirement
+from server.serving import Serving
+from server.web.routing import Route
 
 
 def dev_query(config: Config, *, scoped: bool = True) -> TokenQuery | None:
@@ -19,28 +22,46 @@ def dev_query(config: Config, *, scoped: bool = True) -> TokenQuery | None:
     return None
 
 
-async def greet(config: Config, parts: Parts) -> list[str]:
+async def greet(config: Config, serving: Serving) -> list[str]:
     """Give the lines to print, once the keys are there that their tokens need."""
+    dev = config.dev_issuer.name
+    if dev not in {each.issuer for each in config.issuers}:
+        return [f"keyturn: nobody believes the development issuer: {dev} is not among issuers"]
     # Shares the fetch that is under way; a token is of use only when its key is known.
-    await asyncio.gather(*(each.refresh(Trigger.START) for each in parts.keys))
-    host = "localhost" if config.listen.host == "127.0.0.1" else config.listen.host
-    server = f"http://{host}:{config.listen.port}"
+    waiting = [each for each in serving.parts.keys if not each.is_usable]
+    await asyncio.gather(*(each.refresh(Trigger.START) for each in waiting))
     try:
-        sound = await _header(dev_query(config))
-        unscoped = await _header(dev_query(config, scoped=False))
+        return _calls(
+            serving.addresses[0].replace("127.0.0.1", "localhost"),
+            _example(serving.parts.rows),
+            sound=await _header(dev_query(config)),
+            unscoped=await _header(dev_query(config, scoped=False)),
+        )
     except TokenRefusedError as error:
         return [f"keyturn: no token from the development issuer: {error}"]
-    lines = ["", f"Keyturn serves {server}. Paste these into another terminal:"]
-    if sound:
-        lines += ["", "# 200: a valid token", f"curl -i {server}/api/private-scoped {sound}"]
-    lines += ["", "# 401: no token", f"curl -i {server}/api/private"]
-    if unscoped:
-        lines += [
-            "",
-            "# 403: a valid token without the scope read:messages",
-            f"curl -i {server}/api/private-scoped {unscoped}",
-        ]
+
+
+def _calls(server: str, example: Route | None, *, sound: str, unscoped: str) -> list[str]:
+    lines = ["", f"Keyturn serves {server}."]
+    if example is not None:
+        call = f"curl -i {server}{example.path}"
+        lines += ["Paste these into another terminal:"]
+        if sound:
+            lines += ["", f"# 200: a valid token with {example.access}", f"{call} {sound}"]
+        lines += ["", "# 401: no token", call]
+        if unscoped:
+            lines += ["", "# 403: a valid token without it", f"{call} {unscoped}"]
     return [*lines, ""]
+
+
+def _example(rows: Iterable[Route]) -> Route | None:
+    """Find a route that shows all three answers: one without parameters that asks for a scope."""
+    for row in rows:
+        if row.method == "GET" and "{" not in row.path:
+            match row.access:
+                case ScopeRequirement(scopes=scopes) if scopes:
+                    return row
+    return None
 
 
 async def _header(query: TokenQuery | None) -> str:

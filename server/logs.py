@@ -4,6 +4,8 @@ Structured logs, configured once: JSON for machines, a console for people.
 Whatever is logged ends on standard output, a line for each event, also what libraries log.
 """
 
+import contextlib
+import io
 import json
 import logging
 import sys
@@ -37,12 +39,25 @@ def configure(settings: LogSettings) -> None:
             *(_console_processors() if console else _json_processors()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
-        logger_factory=(
-            structlog.PrintLoggerFactory() if console else structlog.BytesLoggerFactory()
-        ),
+        logger_factory=_StdoutWriter,
         cache_logger_on_first_use=False,
     )
     _take_over_stdlib()
+
+
+class _StdoutWriter:
+    """Writes lines to standard output, unbuffered, for whatever level."""
+
+    def __init__(self, *_names: object) -> None:
+        self._stdout = io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+
+    def _write(self, line: str | bytes) -> None:
+        raw = line.encode("utf-8", "backslashreplace") if isinstance(line, str) else line
+        # A reader that has gone away is no reason to fail a request, or the keys' refreshing.
+        with contextlib.suppress(OSError):
+            self._stdout.write(raw + b"\n")
+
+    debug = info = warning = error = critical = exception = msg = log = _write
 
 
 def _json_processors() -> list[Any]:

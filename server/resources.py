@@ -35,4 +35,5 @@ def _message(request: web.Request, text: str) -> web.Response:
 
 
 def _json(document: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type="application/json")
+    body = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    return web.Response(body=body, content_type="application/json")

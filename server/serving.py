@@ -3,19 +3,23 @@
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from server import __version__
-from server.app import Parts, compose, load_routes
+from server.app import Parts, compose
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.client import open_session
+from server.settings import base_url
 from server.web.listener import Runner
 from server.web.operations import operations_app
 
@@ -23,6 +27,7 @@ from server.web.operations import operations_app
 _FINISH_REQUESTS = 6.0
 _GIVE_UP_REQUESTS = 7.0
 _GIVE_UP = 1.0
+_END = 9.5
 _BACKLOG = 1024
 
 
@@ -30,53 +35,65 @@ class ListenError(Exception):
     """A port cannot be had."""
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run *main* on the fastest event loop there is."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main)
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is being served, and where."""
+
+    parts: Parts
+    addresses: tuple[str, ...]
 
 
-async def serve(config: Config, *, started: Callable[[Parts], Awaitable[None]]) -> None:
+def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """
-    Serve until SIGINT or SIGTERM; then finish what has begun.
+    Run *main* on the fastest event loop there is, until SIGINT or SIGTERM.
+
+    Args:
+        main: is given what is set at the signal.
+    """
+    # A thread that a handler has left running would keep the process for as long as it likes.
+    last_resort = threading.Timer(_END, os._exit, [0])
+    last_resort.daemon = True
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+
+        def on_signal() -> None:
+            if not stop.is_set():
+                stop.set()
+                last_resort.start()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
+        await main(stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_stopped())
+    last_resort.cancel()
+
+
+async def serve(
+    config: Config, stop: asyncio.Event, *, started: Callable[[Serving], Coroutine[Any, Any, None]]
+) -> None:
+    """
+    Serve until *stop* is set; then finish what has begun.
 
     Args:
         started: told once everything listens.
 
     Raises:
-        ConfigError: the route table cannot be loaded.
+        RouteTableError: the route table cannot be loaded.
         ListenError: a port cannot be had.
     """
-    rows = load_routes(config.routes)
-    stop = _stop_signal()
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(open_session())
-        if config.dev_issuer.enabled:
-            await stack.enter_async_context(dev_issuer(config))
-        parts = compose(config, rows, session)
-        await stack.enter_async_context(_kept_current(parts))
-        admin = operations_app(parts.keys, draining=stop.is_set)
-        await stack.enter_async_context(
-            _listening(_plain(admin), config.admin.host, config.admin.port, "admin.port")
-        )
-        runner = Runner(parts.api, shutdown_timeout=_FINISH_REQUESTS)
-        await stack.enter_async_context(
-            _listening(
-                runner,
-                config.listen.host,
-                config.listen.port,
-                "listen.port",
-                give_up=_GIVE_UP_REQUESTS,
-            )
-        )
+        serving = await _open(config, stop, stack)
         log.info(
             "server.started",
             version=__version__,
-            addresses=[f"http://{host}:{port}" for host, port, *_ in runner.addresses],
+            addresses=serving.addresses,
             issuers=[each.issuer for each in config.issuers],
         )
-        telling = asyncio.ensure_future(started(parts))
+        telling = asyncio.create_task(started(serving))
         await stop.wait()
         log.info("server.stopping")
         telling.cancel()
@@ -85,17 +102,35 @@ async def serve(config: Config, *, started: Callable[[Parts], Awaitable[None]]) 
     log.info("server.stopped")
 
 
-async def serve_dev_issuer(config: Config) -> None:
+async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> Serving:
+    # What is entered last is left first: the API finishes its requests while all else still works.
+    session = await stack.enter_async_context(open_session())
+    if config.dev_issuer.enabled:
+        await stack.enter_async_context(dev_issuer(config))
+    parts = compose(config, session)
+    await stack.enter_async_context(_kept_current(parts))
+    admin = _private(operations_app(parts.keys, draining=stop.is_set))
+    host, port = config.admin.host, config.admin.port
+    await stack.enter_async_context(_listening(admin, host, port, "admin.port"))
+    api = Runner(parts.api, shutdown_timeout=_FINISH_REQUESTS, log_requests=True)
+    host, port = config.listen.host, config.listen.port
+    await stack.enter_async_context(
+        _listening(api, host, port, "listen.port", give_up=_GIVE_UP_REQUESTS)
+    )
+    return Serving(parts, tuple(base_url(host, port) for host, port, *_ in api.addresses))
+
+
+async def serve_dev_issuer(config: Config, stop: asyncio.Event) -> None:
     """
-    Serve the development issuer alone, until SIGINT or SIGTERM.
+    Serve the development issuer alone, until *stop* is set.
 
     Raises:
         ListenError: its port cannot be had.
     """
-    stop = _stop_signal()
     async with dev_issuer(config):
         structlog.get_logger().info("dev_issuer.started", issuer=config.dev_issuer.name)
         await stop.wait()
+    structlog.get_logger().info("dev_issuer.stopped")
 
 
 @asynccontextmanager
@@ -108,7 +143,7 @@ async def dev_issuer(config: Config) -> AsyncIterator[None]:
     """
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
-    async with _listening(_plain(issuer.app()), settings.host, settings.port, "dev_issuer.port"):
+    async with _listening(_private(issuer.app()), settings.host, settings.port, "dev_issuer.port"):
         yield
 
 
@@ -132,6 +167,8 @@ async def _listening(
         site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
         try:
             await site.start()
+        except socket.gaierror as error:
+            raise ListenError(f"cannot listen on {host}: {error.strerror}") from error
         except OSError as error:
             cause = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(f"cannot listen on {host}:{port}: {cause} ({setting})") from error
@@ -144,21 +181,5 @@ async def _listening(
             structlog.get_logger().warning("server.gave_up", address=f"{host}:{port}")
 
 
-def _plain(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(app, access_log=None, shutdown_timeout=0.5, keepalive_timeout=75.0)
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415 (not on every platform)
-
-    return uvloop.new_event_loop
+def _private(app: web.Application) -> Runner:
+    return Runner(app, shutdown_timeout=_GIVE_UP / 2, log_requests=False)

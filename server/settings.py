@@ -50,6 +50,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def base_url(host: str, port: int) -> str:
+    """Write an address of ours as a URL."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def check_url(url: str) -> str:
     """
     Accept ``https`` anywhere and ``http`` on loopback only.

@@ -28,7 +28,7 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1)
+        return Runner(self.app, shutdown_timeout=1, log_requests=True)
 
     def __init__(self, app: web.Application) -> None:
         super().__init__(app)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from server.jwks.client import FetchedKeySet, JWKSFetchError
+from server.jwks.remote_key_set import Fetch
 from server.oauth.keys import KeySet, VerificationKey, canonical_algorithm
 from server.oauth.unverified_token import UnverifiedToken
 from tests.minting import key_set
@@ -52,6 +53,7 @@ class FakeIssuer:
         keys: what it publishes.
         down: it fails every fetch.
         fault: an exception to raise, if any.
+        rotation: answers in its place, if any.
         gate: while it is closed, answers wait.
         fetches: one ``fresh`` flag for each fetch.
     """
@@ -62,11 +64,14 @@ class FakeIssuer:
         self.down = False
         self.retry_after: float | None = None
         self.fault: Exception | None = None
+        self.rotation: Fetch | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.fetches: list[bool] = []
 
     async def fetch(self, *, fresh: bool) -> FetchedKeySet:
+        if self.rotation is not None:
+            return await self.rotation(fresh=fresh)
         self.fetches.append(fresh)
         await self.gate.wait()
         if self.fault:

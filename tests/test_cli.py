@@ -95,6 +95,7 @@ def test_an_unknown_command_is_refused(capsys: Capture) -> None:
         main(["fly"])
 
     assert left.value.code == 2
+    assert "invalid choice: 'fly'" in capsys.readouterr().err
 
 
 def test_check_offline_asks_nobody(capsys: Capture) -> None:
@@ -116,7 +117,7 @@ def test_check_prints_a_line_for_each_issuer(
     assert main(["check"]) == 1
     good, bad = capsys.readouterr().out.splitlines()
     assert good.startswith(f"{ports.issuer_name}  ok: ")
-    assert bad.startswith(f"{missing}  cannot be reached: ")
+    assert bad.startswith(f"{missing}  no keys: ")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,28 @@ def test_a_fault_in_a_users_module_is_told_with_its_place(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert "ZeroDivisionError: division by zero" in line
-    assert line.endswith("broken_shop.py:3)")
+    assert "broken_shop.py:3)" in line
+
+
+def test_a_table_without_rows_is_printed_as_nothing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty_shop.py").write_text("ROUTES = ()", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("KEYTURN__ROUTES", "empty_shop:ROUTES")
+
+    assert main(["routes"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_faults_of_the_routes_are_told_with_the_others(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYTURN__ROUTES", "nowhere:ROUTES")
+    monkeypatch.setenv("KEYTURN__LISTEN__PORT", "high")
+
+    assert main(["check"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def token(capsys: Capture, *arguments: str) -> str:
@@ -240,8 +262,9 @@ def test_a_users_token_is_asked_for_by_password(issuer: Process, capsys: Capture
         (["--scope", "admin"], 1, "keyturn: invalid_scope: "),
         (["--audience", "x"], 1, "keyturn: invalid_target: "),
         (["--username", "a", "--password", "b"], 1, "keyturn: invalid_grant: "),
+        (["--client-id", "a"], 2, "keyturn: --client-id and --client-secret are needed, both"),
         (["--username", "a"], 2, "keyturn: --username and --password are given together"),
-        (["--issuer", "http://localhost:1/"], 2, "keyturn: --client-id and --client-secret are needed"),
+        (["--issuer", "http://localhost:1/"], 2, "keyturn: --client-id and --client-secret are needed, both"),
         (["--issuer", "http://localhost:1/", "--client-id", "a", "--client-secret", "b"], 1, "keyturn: http://localhost:1/: "),
     ],
 )  # fmt: skip

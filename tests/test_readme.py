@@ -44,7 +44,7 @@ def commands() -> dict[str, Command]:
 COMMANDS = commands()
 RUN = "make run"
 POINTED = next(text for text in COMMANDS if text.startswith("ISSUER_BASE_URL"))
-ROUTES = ".venv/bin/python -m server routes"
+ROUTES = ".venv/bin/keyturn routes"
 WITH_A_SERVER = [text for text in COMMANDS if text.startswith("curl")]
 
 

@@ -22,7 +22,7 @@ _REDISCOVER_AFTER = 3600.0
 
 class JWKSFetchError(Exception):
     """
-    Keys could not be fetched.  Its text is for the log: it quotes nothing that was received.
+    Keys could not be fetched.  Its text is for the log: what it quotes is escaped and cut.
 
     Attributes:
         retry_after: what the issuer asked for, in seconds.
@@ -118,7 +118,7 @@ async def discover(session: ClientSession, issuer: str, *, timeout: float) -> Ma
             return document.members
         failures.append(JWKSFetchError(_misnamed(url, issuer, named)))
     raise JWKSFetchError(
-        "; ".join(map(str, failures)),
+        "; ".join(dict.fromkeys(map(str, failures))),
         retry_after=max(each.retry_after or 0 for each in failures) or None,
     ) from failures[0]
 
@@ -198,5 +198,5 @@ def _metadata_urls(issuer: str) -> tuple[str, str]:
 
 def _misnamed(url: str, issuer: str, named: object) -> str:
     if isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/"):
-        return f"{url} names the issuer {named!r}: configure exactly that, slash included"
-    return f"{url} is of another issuer than {issuer}"
+        return f"the issuer names itself {named!r}: configure exactly that, slash included"
+    return f"{url} names another issuer: {ascii(named)[:200]}"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from server.settings import Seconds, Settings
 
@@ -45,11 +45,12 @@ class RefreshPolicy(Settings):
     max_stale: Annotated[Seconds, Field(le=_DAY)] = 3600.0
     timeout: Annotated[Seconds, Field(gt=0)] = 5.0
 
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.min_refresh_interval > self.max_refresh_interval:
-            raise ValueError("min_refresh_interval is longer than max_refresh_interval")
-        return self
+    @field_validator("max_refresh_interval")
+    @classmethod
+    def _check_order(cls, longest: float, info: ValidationInfo) -> float:
+        if longest < info.data.get("min_refresh_interval", 0):
+            raise ValueError("must not be shorter than min_refresh_interval")
+        return longest
 
     def lifetime(self, headers: Mapping[str, str]) -> float:
         """

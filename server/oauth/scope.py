@@ -63,9 +63,14 @@ class ScopeRequirement:
         )
 
     def __str__(self) -> str:
-        return " or ".join(
+        joined = [
             " and ".join(each.description for each in every) or "any valid token"
             for every in self.alternatives
+        ]
+        several = len(joined) > 1
+        return " or ".join(
+            f"({text})" if several and len(every) > 1 else text
+            for text, every in zip(joined, self.alternatives, strict=True)
         )
 
 
@@ -127,10 +132,10 @@ def claim_check(
     LookupError, TypeError, ValueError or AttributeError in it) do not admit.
 
     Raises:
-        TypeError: it is a coroutine function, whose result would never be awaited.
+        TypeError: it cannot be called, or is a coroutine function, which nobody would await.
     """
     call = getattr(function, "__call__", None)  # noqa: B004 (an object with an async __call__)
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
+    if call is None or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
         raise TypeError("claim_check takes a plain function, not a coroutine function")
     return _all_of([Condition(description, _Check(function))])
 

@@ -6,12 +6,14 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from server.web.observation import RequestLog, new_request_id
-from server.web.problems import problem
+from server.web.observation import RequestLog, identify, new_request_id
+from server.web.problems import crashed, problem
 
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
 MAX_HEADER_SIZE = 16 * 1024
 _KEEPALIVE_TIMEOUT = 75.0
+
+_Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
@@ -27,14 +29,19 @@ class Connection(web.RequestHandler):
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = 500,
+        status: int = 500,  # noqa: ARG002 (aiohttp's signature)
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
     ) -> web.StreamResponse:
-        """Answer a request that could not be read."""
-        if not isinstance(exc, BadHttpMessage):
-            return super().handle_error(request, status, exc, message)
-        response = problem(_status_of(exc), request_id=new_request_id())
+        """Answer what never reached a handler, or came to grief in the middle of its answer."""
+        if isinstance(exc, BadHttpMessage):
+            response = problem(_status_of(exc), request_id=new_request_id())
+        else:
+            response = crashed(request_id=identify(request), error=exc)
+        if request.writer.output_size > 0:
+            # Another answer behind the half of one would pass for the rest of it.
+            self.log_access(request, response, self._loop.time())
+            raise ConnectionResetError
         response.headers["Server"] = "keyturn"
         response.force_close()
         return response
@@ -47,18 +54,19 @@ def _status_of(error: BadHttpMessage) -> int:
     return 431 if limit == MAX_HEADER_SIZE else 414
 
 
-_Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
 def _answering_expectations(handle: _Handle) -> _Handle:
     # aiohttp looks at Expect before any middleware, and echoes what it does not know.
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handle(request)
         except web.HTTPExpectationFailed:
-            return problem(417, request_id=new_request_id())
+            return problem(417, request_id=identify(request))
 
     return answer
+
+
+async def _name_no_version(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "keyturn"
 
 
 class _Server(web.Server):
@@ -67,17 +75,28 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs the application with our connections, our limits and our log line."""
+    """
+    Runs an application with our connections and our limits.
 
-    def __init__(self, app: web.Application, *, shutdown_timeout: float) -> None:
+    Args:
+        shutdown_timeout: how long requests that have begun may go on, in seconds.
+        log_requests: whether each leaves its line in the log.
+    """
+
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout: float, log_requests: bool
+    ) -> None:
         super().__init__(
             app, shutdown_timeout=shutdown_timeout, keepalive_timeout=_KEEPALIVE_TIMEOUT
         )
+        app.on_response_prepare.append(_name_no_version)
         self._connection_settings: dict[str, Any] = {
             "access_log_class": RequestLog,
             "keepalive_timeout": _KEEPALIVE_TIMEOUT,
             "max_field_size": MAX_HEADER_SIZE,
         }
+        if not log_requests:
+            self._connection_settings["access_log"] = None
 
     async def _make_server(self) -> web.Server:
         # aiohttp has no door for another kind of connection; this is the one place that goes in.

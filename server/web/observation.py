@@ -27,11 +27,18 @@ def new_request_id() -> str:
     return secrets.token_hex(12)
 
 
+def identify(request: web.BaseRequest) -> str:
+    """Give the request's id: the client's, if it is fit, else a new one."""
+    if REQUEST_ID not in request:
+        sent = request.headers.get("X-Request-Id", "")
+        request[REQUEST_ID] = sent if _ACCEPTED_ID.fullmatch(sent) else new_request_id()
+    return request[REQUEST_ID]
+
+
 @web.middleware
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, and see that a request that is cut off leaves its line too."""
-    sent = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = sent if _ACCEPTED_ID.fullmatch(sent) else new_request_id()
+    """Give the request its id, and see that one that is cut off leaves its line too."""
+    identify(request)
     request[_STARTED_AT] = monotonic()
     try:
         return await handler(request)
@@ -42,9 +49,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the headers on an answer that every answer carries."""
-    response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID) or new_request_id())
-    response.headers["Server"] = "keyturn"
+    """Put the request's id on its answer."""
+    response.headers["X-Request-Id"] = identify(request)
 
 
 class RequestLog(AbstractAccessLogger):
@@ -91,7 +97,7 @@ def _write_line(
 
 def _of_request(request: web.Request) -> dict[str, Any]:
     trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-    resource = request.match_info.route.resource
+    resource = _resource_of(request)
     return {
         "request_id": request[REQUEST_ID],
         "trace_id": trace and trace[1],
@@ -104,6 +110,13 @@ def _of_request(request: web.Request) -> dict[str, Any]:
     }
 
 
+def _resource_of(request: web.Request) -> web.AbstractResource | None:
+    try:
+        return request.match_info.route.resource
+    except AssertionError:
+        return None  # it came to grief before it was matched
+
+
 def _of_decision(request: web.BaseRequest) -> dict[str, Any]:
     error = request.get(AUTH_ERROR)
     access = request.get(ACCESS_TOKEN)
@@ -113,7 +126,7 @@ def _of_decision(request: web.BaseRequest) -> dict[str, Any]:
         return {
             "auth.outcome": outcome,
             "auth.reason": error.reason.value,
-            **_of_evidence(error.evidence or Evidence()),
+            **_of_evidence(error.evidence or (access and access.evidence) or Evidence()),
             "auth.scopes_missing": list(missing) or None,
         }
     if access is not None:

@@ -7,6 +7,8 @@ import orjson
 from aiohttp import web
 
 from server.jwks.remote_key_set import RemoteKeySet, Status
+from server.web.observation import observe, stamp
+from server.web.problems import problem_details
 
 
 def operations_app(
@@ -25,7 +27,8 @@ def operations_app(
             status=200 if status == "ready" else 503,
         )
 
-    app = web.Application()
+    app = web.Application(middlewares=[observe, problem_details("operations")])
+    app.on_response_prepare.append(stamp)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     return app
@@ -45,7 +48,7 @@ def _row(status: Status) -> dict[str, Any]:
 def _answer(document: dict[str, Any], *, status: int = 200) -> web.Response:
     return web.Response(
         status=status,
-        body=orjson.dumps(document),
+        body=orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

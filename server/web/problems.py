@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.typedefs import Handler, Middleware
 
 from server.oauth.challenge import Challenge
@@ -22,19 +23,27 @@ def problem_details(realm: str) -> Middleware:
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request[REQUEST_ID]
         try:
             response = await handler(request)
-        except AuthError as error:
-            request[AUTH_ERROR] = error
-            return response_to(error, realm=realm, request_id=request[REQUEST_ID])
-        except web.HTTPException as exception:
-            if exception.status < HTTPStatus.BAD_REQUEST:
-                raise
-            return _from_exception(exception, request_id=request[REQUEST_ID])
-        except Exception:  # noqa: BLE001 (whatever it is, logged with its traceback)
-            return _crashed(request)
-        if not isinstance(response, web.StreamResponse):
-            return _crashed(request)
+            if not isinstance(response, web.StreamResponse):
+                raise TypeError(type(response))  # noqa: TRY301 (a crash like any other)
+        except Exception as error:
+            if request.writer.output_size > 0:
+                raise  # half an answer is out; the connection sees to it
+            match error:
+                case AuthError():
+                    request[AUTH_ERROR] = error
+                    return response_to(error, realm=realm, request_id=request_id)
+                case web.HTTPException(status=status) if status < HTTPStatus.BAD_REQUEST:
+                    raise
+                case web.HTTPException():
+                    return _from_exception(error, request_id=request_id)
+                case web.RequestPayloadError() | BadHttpMessage():
+                    return problem(400, request_id=request_id)  # a body that cannot be read
+                case ConnectionError() if request.transport is None:
+                    return problem(400, request_id=request_id)  # the client has gone
+            return crashed(request_id=request_id, error=error)
         return response
 
     return answer_errors
@@ -72,17 +81,18 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """Make the answer with *status* and its problem document, *members* added."""
+    title, usual = _status(status)
     document: dict[str, Any] = {
         "type": "about:blank",
-        "title": _title(status),
+        "title": title,
         "status": status,
-        **({} if detail is None else {"detail": detail}),
+        "detail": detail or usual,
         **(members or {}),
         "request_id": request_id,
     }
     response = web.Response(
         status=status,
-        body=orjson.dumps(document),
+        body=orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE),
         content_type="application/problem+json",
         headers=headers,
     )
@@ -105,13 +115,15 @@ def _from_exception(exception: web.HTTPException, *, request_id: str) -> web.Res
     return response
 
 
-def _crashed(request: web.Request) -> web.Response:
-    structlog.get_logger().exception("server.error", request_id=request[REQUEST_ID])
-    return problem(500, request_id=request[REQUEST_ID])
+def crashed(*, request_id: str, error: BaseException | None) -> web.Response:
+    """Log a fault of ours with its traceback, and answer without a word of its cause."""
+    structlog.get_logger().error("server.error", request_id=request_id, exc_info=error)
+    return problem(500, request_id=request_id)
 
 
-def _title(status: int) -> str:
+def _status(number: int) -> tuple[str, str]:
     try:
-        return HTTPStatus(status).phrase
+        status = HTTPStatus(number)
     except ValueError:
-        return "Error"
+        return "Error", "The request was not answered"
+    return status.phrase, status.description or status.phrase

@@ -93,16 +93,20 @@ class RouteTable:
         """
         self._access: dict[web.AbstractRoute, Access] = {}
         rows = tuple(rows)
-        explicit: set[tuple[str, str]] = set()
+        declared: dict[tuple[str, str], Route] = {}
         for row in rows:
             _check(row)
-            if (row.method, row.path) in explicit:
+            if (row.method, row.path) in declared:
                 raise RouteTableError(f"{row.method} {row.path} is in the route table twice")
-            explicit.add((row.method, row.path))
+            declared[row.method, row.path] = row
         for row in rows:
             self._add(app, row.method, row)
-            if row.method == hdrs.METH_GET and (hdrs.METH_HEAD, row.path) not in explicit:
-                self._add(app, hdrs.METH_HEAD, row)
+            if row.method == hdrs.METH_GET:
+                head = declared.get((hdrs.METH_HEAD, row.path))
+                if head is None:
+                    self._add(app, hdrs.METH_HEAD, row)
+                elif head.access != row.access:
+                    raise RouteTableError(f"HEAD {row.path} must have the rule of GET")
         app.on_startup.append(self._hold)
 
     def access_of(self, request: web.Request) -> Access | None:
@@ -129,6 +133,10 @@ class RouteTable:
 def _check(row: object) -> None:
     if not isinstance(row, Route):
         raise RouteTableError(f"{row!r} is no route: write get(path, handler, access)")
+    if not isinstance(row.path, str):
+        raise RouteTableError(f"{row.method} {row.path!r}: a path is a string")
+    if not callable(row.handler):
+        raise RouteTableError(f"{row.method} {row.path}: its handler cannot be called")
     if not isinstance(row.access, ScopeRequirement | Public):
         raise RouteTableError(
             f"{row.method} {row.path}: say who may: public, authenticated, scope(…)"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.typing import EventDict
 
+from server.jwks.client import FetchedKeySet
 from server.jwks.journal import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
@@ -208,22 +209,69 @@ async def test_a_fetch_that_fails_leaves_an_unknown_key_undecided(
     assert await running.find(naming())
 
 
-async def test_a_fetch_under_way_is_joined_and_a_later_rotation_asked_for_again(
+async def test_a_fetch_under_way_is_joined_and_what_came_after_it_asked_for_again(
     running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
+    published = issuer.keys
     issuer.gate.clear()
     await clock.advance(241)
     waiting = asyncio.create_task(running.find(naming(NEW.kid)))
     await settle()
-    assert issuer.fetches == [False, False]
+    assert issuer.fetches == [False, False], "joined"
 
-    issuer.keys = key_set(OLD)
+    async def rotated_meanwhile(*, fresh: bool) -> FetchedKeySet:
+        issuer.fetches.append(fresh)
+        return FetchedKeySet(key_set(OLD, NEW) if fresh else published, {})
+
+    issuer.rotation = rotated_meanwhile
     issuer.gate.set()
-    await asyncio.sleep(0)
-    issuer.keys = key_set(OLD, NEW)
 
     assert await waiting
-    assert issuer.fetches[2:] in ([], [True])
+    assert issuer.fetches == [False, False, True]
+
+
+async def test_a_failed_fetch_for_an_unknown_key_does_not_put_off_the_timer(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    await clock.advance(200)
+    issuer.down = True
+    for number in range(5):
+        with pytest.raises((KeysUnavailableError, InvalidTokenError)):
+            await running.find(naming(f"invented-{number}"))
+    issuer.down = False
+    issuer.fetches.clear()
+
+    await clock.advance(41)
+
+    assert issuer.fetches == [False]
+
+
+async def test_an_earlier_refresh_wakes_the_sleeper(
+    keys: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.headers = {"Cache-Control": "max-age=900"}
+    task = asyncio.create_task(keys.run())
+    await clock.advance(10)
+    issuer.headers = {"Cache-Control": "max-age=60"}
+    issuer.keys = key_set(OLD, NEW)
+    await keys.find(naming(NEW.kid))
+
+    await clock.advance(49)
+
+    assert issuer.fetches == [False, True, False]
+    task.cancel()
+
+
+async def test_the_age_of_keys_counts_from_when_they_were_asked_for(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.gate.clear()
+    refreshing = asyncio.create_task(running.refresh(Trigger.TIMER))
+    await clock.advance(3)
+    issuer.gate.set()
+    await refreshing
+
+    assert running.status.age == 3
 
 
 async def test_a_client_that_leaves_does_not_take_the_others_fetch_along(

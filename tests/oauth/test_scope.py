@@ -166,7 +166,7 @@ def test_a_fault_in_a_check_is_not_hidden() -> None:
         claim_check(lambda _claims: bool(1 // 0), "broken").is_met_by(holding())
 
 
-def test_a_coroutine_function_is_no_check() -> None:
+def test_a_coroutine_function_is_no_check_and_neither_is_a_number() -> None:
     async def later(_claims: Mapping[str, Any]) -> bool:
         return True
 
@@ -174,7 +174,7 @@ def test_a_coroutine_function_is_no_check() -> None:
         async def __call__(self, _claims: Mapping[str, Any]) -> bool:
             return True
 
-    for function in (later, Later()):
+    for function in (later, Later(), 5):
         with pytest.raises(TypeError, match="coroutine"):
             claim_check(function, "later")  # type: ignore[arg-type]
 
@@ -197,6 +197,7 @@ def test_nothing_cannot_be_asked_for(ask: Any) -> None:
         (authenticated, "any valid token"),
         (scope("a", "b"), "scope a and scope b"),
         (scope("a") | permission("p"), "scope a or permission p"),
+        (scope("a", "b") | scope("c"), "(scope a and scope b) or scope c"),
         (claim_equals("org", "acme"), "claim org = 'acme'"),
         (claim_includes("groups", "x"), "claim groups includes 'x'"),
         (claim_check(lambda _: True, "on weekdays"), "on weekdays"),

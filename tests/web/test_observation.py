@@ -2,8 +2,10 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.typing import EventDict
 
+from server.web import authenticated, post
 from tests.conftest import Client, MakeClient
 from tests.fakes import StaticKeys
 from tests.minting import claims, header, token, unsigned
@@ -14,6 +16,10 @@ SPAN = "b7ad6b7169203331"
 
 def bearer(compact: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {compact}"}
+
+
+async def echo(request: web.Request) -> web.Response:
+    return web.Response(body=await request.read())
 
 
 async def line_of(client: Client, log: list[EventDict], path: str, **headers: Any) -> EventDict:
@@ -91,6 +97,17 @@ async def test_a_refusal_after_the_signature_names_the_subject_and_what_is_missi
     assert line["auth.reason"] == "insufficient_scope"
     assert line["auth.subject"] == "user-1"
     assert line["auth.scopes_missing"] == ["read:messages"]
+
+
+async def test_a_token_sent_in_a_form_too_leaves_whose_it_is(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    client = await make_client((post("/x", echo, authenticated),))
+
+    await client.post("/x", data={"access_token": "x"}, headers=bearer(token()))
+
+    assert log[-1]["auth.reason"] == "invalid_request"
+    assert log[-1]["auth.subject"] == "user-1"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/public"])

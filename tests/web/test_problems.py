@@ -1,9 +1,9 @@
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from structlog.typing import EventDict
 
 from server.oauth.errors import InsufficientScopeError
-from server.web import get, public
+from server.web import get, post, public
 from tests.conftest import Client, MakeClient
 
 
@@ -16,6 +16,7 @@ async def test_a_path_that_nobody_has_is_a_problem(client: Client) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
+        "detail": "Nothing matches the given URI",
         "request_id": response.headers["X-Request-Id"],
     }
 
@@ -65,7 +66,7 @@ async def test_a_handler_that_answers_nothing_is_a_crash(
 @pytest.mark.parametrize(
     ("error", "detail"),
     [
-        (web.HTTPConflict(), None),
+        (web.HTTPConflict(), "Request conflict"),
         (
             web.HTTPConflict(text="The message was changed meanwhile"),
             "The message was changed meanwhile",
@@ -125,9 +126,68 @@ async def test_an_unknown_status_still_has_a_title(make_client: MakeClient) -> N
     assert (await (await client.get("/x")).json())["title"] == "Error"
 
 
-async def test_an_unknown_expectation_is_not_echoed(client: Client) -> None:
-    response = await client.get("/api/public", headers={"Expect": "a-miracle"})
+async def test_an_unknown_expectation_is_not_echoed(client: Client, log: list[EventDict]) -> None:
+    response = await client.get(
+        "/api/public", headers={"Expect": "a-miracle", "X-Request-Id": "mine"}
+    )
 
     assert response.status == 417
     assert "miracle" not in await response.text()
+    assert (await response.json())["request_id"] == response.headers["X-Request-Id"] == "mine"
+    assert (log[-1]["http.request.method"], log[-1]["url.path"]) == ("GET", "/api/public")
+
+
+async def test_a_body_that_cannot_be_read_is_the_clients_fault(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    client = await make_client((post("/x", handler, public),))
+
+    response = await client.post(
+        "/x", data=b"no gzip", headers={"Content-Encoding": "gzip"}, skip_auto_headers=["Accept"]
+    )
+
+    assert response.status == 400
+    assert [event["event"] for event in log] == ["request"]
+
+
+async def test_a_crash_in_the_middle_of_an_answer_cuts_it_off(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half an answer")
+        raise RuntimeError("in the middle")
+
+    client = await make_client((get("/x", handler, public),))
+
+    response = await client.get("/x")
+    with pytest.raises(ClientPayloadError):
+        await response.read()
+
+    crash, line = log
+    assert (crash["event"], line["event"]) == ("server.error", "request")
+    assert line["log_level"] == "error"
+    assert crash["request_id"] == line["request_id"] == response.headers["X-Request-Id"]
+
+
+class NoWay(web.UrlDispatcher):
+    """A router that fails before there is a route."""
+
+    async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
+        raise RuntimeError("no way")
+
+
+async def test_a_crash_before_any_handler_is_a_problem(
+    client: Client, log: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.app, "_router", NoWay())
+
+    response = await client.get("/api/public")
+
+    assert response.status == 500
     assert (await response.json())["request_id"] == response.headers["X-Request-Id"]
+    assert [event["event"] for event in log] == ["server.error", "request"]

@@ -48,6 +48,10 @@ def test_what_is_no_row_is_refused() -> None:
     assert "is no route" in refusal(("GET", "/x", handler, public))
 
 
+def test_a_path_that_is_no_string_is_refused() -> None:
+    assert refusal(get(5, handler, public)) == "GET 5: a path is a string"  # type: ignore[arg-type]
+
+
 def test_a_row_that_stands_there_twice_is_refused() -> None:
     rows = get("/x", handler, public), get("/y", handler, public), get("/x", handler, authenticated)
 
@@ -78,9 +82,21 @@ async def test_a_route_of_a_nested_application_stops_the_start_too() -> None:
         await web.AppRunner(app).setup()
 
 
+def test_a_head_route_with_another_rule_is_refused() -> None:
+    rows = route("HEAD", "/x", handler, public), get("/x", handler, authenticated)
+
+    assert refusal(*rows) == "HEAD /x must have the rule of GET"
+
+
+def test_a_handler_that_cannot_be_called_is_refused() -> None:
+    row = get("/x", 5, public)  # type: ignore[arg-type]
+
+    assert refusal(row) == "GET /x: its handler cannot be called"
+
+
 def test_a_head_route_of_its_own_is_kept() -> None:
     app = web.Application()
 
-    RouteTable(app, [route("HEAD", "/x", handler, public), get("/x", handler, authenticated)])
+    RouteTable(app, [route("HEAD", "/x", handler, scope("a")), get("/x", handler, scope("a"))])
 
     assert sorted(each.method for each in app.router.routes()) == ["GET", "HEAD"]
