@@ -61,7 +61,7 @@ def _issuer(config: Config, _options: argparse.Namespace) -> int:
 
 def _check(config: Config, options: argparse.Namespace) -> int:
     if options.offline:
-        print("The configuration is sound.")
+        _say("The configuration is sound.")
         return _OK
     return asyncio.run(_ask_issuers(config))
 
@@ -80,12 +80,12 @@ async def _ask_issuers(config: Config) -> int:
             try:
                 fetched = await client.fetch_key_set(fresh=False)
             except JWKSFetchError as error:
-                print(f"{each.issuer}  no keys: {error}")
+                _say(f"{each.issuer}  no keys: {error}")
                 status = _FAILED
                 continue
             names = ", ".join(key.key_id or "no kid" for key in fetched.keys.keys)
             unfit = f"; {len(fetched.keys.unfit)} unfit" if fetched.keys.unfit else ""
-            print(f"{each.issuer}  ok: keys {names}{unfit}")
+            _say(f"{each.issuer}  ok: keys {names}{unfit}")
     return status
 
 
@@ -94,7 +94,7 @@ def _routes(config: Config, _options: argparse.Namespace) -> int:
     method = max((len(row.method) for row in rows), default=0)
     path = max((len(row.path) for row in rows), default=0)
     for row in rows:
-        print(f"{row.method:{method}}  {row.path:{path}}  {row.access}")
+        _say(f"{row.method:{method}}  {row.path:{path}}  {row.access}")
     return _OK
 
 
@@ -107,7 +107,7 @@ def _token(config: Config, options: argparse.Namespace) -> int:
         _complain("keyturn: --client-id and --client-secret are needed, both")
         return _BAD_CONFIG
     try:
-        print(asyncio.run(_obtain(query)))
+        _say(asyncio.run(_obtain(query)))
     except TokenRefusedError as error:
         _complain(f"keyturn: {error}")
         return _FAILED
@@ -141,9 +141,19 @@ async def _obtain(query: TokenQuery) -> str:
         return str(answer["access_token"])
 
 
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(_printable(line))
+
+
 def _complain(*lines: str) -> None:
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        print(_printable(line), file=sys.stderr, flush=True)
+
+
+def _printable(line: str) -> str:
+    # Issuers and files have their say in these lines; none of them is to drive the terminal.
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
-from server.jwks.client import JWKSFetchError, discover, fetch_document
+from server.jwks.client import JWKSFetchError, discover, fetch_document, read_object
 from server.oauth.errors import InvalidTokenError
 from server.oauth.unverified_token import UnverifiedToken
 from server.settings import check_url
 
 _TIMEOUT = 10.0
 _RENEW_BEFORE = 30.0
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class TokenRefusedError(Exception):
@@ -70,7 +72,7 @@ async def request_token(session: ClientSession, query: TokenQuery) -> Mapping[st
     """
     try:
         metadata = await discover(session, query.issuer, timeout=_TIMEOUT)
-        endpoint = check_url(str(metadata.get("token_endpoint", "")))
+        endpoint = _token_endpoint(metadata)
         grant = "client_credentials" if query.username is None else "password"
         async with session.post(
             endpoint,
@@ -79,14 +81,16 @@ async def request_token(session: ClientSession, query: TokenQuery) -> Mapping[st
             timeout=ClientTimeout(total=_TIMEOUT),
             allow_redirects=False,
         ) as response:
-            answer = _object_or_nothing(await response.text(errors="replace"))
-    except (JWKSFetchError, ValueError) as error:
+            answer = await read_object(response)
+    except JWKSFetchError as error:
         raise TokenRefusedError(f"{query.issuer}: {error}") from error
     except (ClientError, TimeoutError) as error:
         raise TokenRefusedError(f"{query.issuer}: {type(error).__name__}") from error
+    except (ValueError, RecursionError) as error:
+        raise TokenRefusedError(f"{query.issuer} did not answer with a JSON object") from error
     match answer:
-        case {"access_token": str()}:
-            return dict(answer)
+        case {"access_token": str(token)} if _TOKEN.fullmatch(token):
+            return answer
         case {"error": str(code), "error_description": str(words)}:
             raise TokenRefusedError(f"{code}: {words}")
         case {"error": str(code)}:
@@ -94,11 +98,11 @@ async def request_token(session: ClientSession, query: TokenQuery) -> Mapping[st
     raise TokenRefusedError(f"{endpoint} answered {response.status}, and no token")
 
 
-def _object_or_nothing(text: str) -> Any:
+def _token_endpoint(metadata: Mapping[str, Any]) -> str:
     try:
-        return json.loads(text)
-    except ValueError:
-        return None
+        return check_url(str(metadata.get("token_endpoint", "")))
+    except ValueError as error:
+        raise JWKSFetchError(f"its token_endpoint {error}") from error
 
 
 class TokenFile:

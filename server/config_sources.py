@@ -72,12 +72,13 @@ def apply_environment(
             faults.append(f"{dotted(location)}: not JSON, or a key twice in it (from {name})")
             continue
         variables[location] = name
-        group = raw
+        group: Any = raw
         for step in location[:-1]:
-            if not isinstance(group.get(step), dict):
-                group[step] = {}
-            group = group[step]
-        group[location[-1]] = value
+            group = group.setdefault(step, {}) if isinstance(group, dict) else None
+        if isinstance(group, dict):
+            group[location[-1]] = value
+        else:
+            faults.append(f"{dotted(location)}: what stands above it is no mapping (from {name})")
     return variables
 
 
@@ -138,15 +139,22 @@ def _is_true(value: object) -> bool:
         return False
 
 
-def _duplicates(node: yaml.Node | None, at: Location = ()) -> Iterator[Location]:
+def _duplicates(
+    node: yaml.Node | None, at: Location = (), seen: set[int] | None = None
+) -> Iterator[Location]:
+    # Each node once: an alias may lead back, or to the same node a million times.
+    seen = set() if seen is None else seen
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        seen = set()
+        names = set()
         for key, value in node.value:
-            where = (*at, str(key.value))
-            if where in seen:
-                yield where
-            seen.add(where)
-            yield from _duplicates(value, where)
+            name = str(key.value)
+            if name in names:
+                yield (*at, name)
+            names.add(name)
+            yield from _duplicates(value, (*at, name), seen)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            yield from _duplicates(value, (*at, index))
+            yield from _duplicates(value, (*at, index), seen)

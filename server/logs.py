@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
@@ -16,6 +17,8 @@ import orjson
 import structlog
 
 from server.settings import Settings
+
+_UNSEEMLY = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]")
 
 _Event = MutableMapping[str, Any]
 
@@ -88,10 +91,17 @@ def _render_json(_logger: object, _method: str, event: _Event) -> bytes:
     ordered = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     line = {**ordered, **event}
     try:
-        return orjson.dumps(line, default=str)
+        rendered = orjson.dumps(line, default=str)
     except TypeError:
         # Lone surrogates and integers over 64 bits, which only a client can have sent.
-        return json.dumps(_without_surrogates(line), default=str).encode()
+        return _render_ascii(line)
+    # What JSON allows and a terminal obeys: DEL, the C1 controls, separators, changes of direction.
+    return _render_ascii(line) if _UNSEEMLY.search(rendered) else rendered
+
+
+def _render_ascii(line: Mapping[str, Any]) -> bytes:
+    rendered = json.dumps(_without_surrogates(line), default=str)
+    return rendered.replace("\x7f", "\\u007f").encode("ascii")
 
 
 def _without_surrogates(value: Any) -> Any:

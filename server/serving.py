@@ -169,6 +169,8 @@ async def _listening(
             await site.start()
         except socket.gaierror as error:
             raise ListenError(f"cannot listen on {host}: {error.strerror}") from error
+        except UnicodeError as error:
+            raise ListenError(f"cannot listen on {host}: no host has such a name") from error
         except OSError as error:
             cause = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(f"cannot listen on {host}:{port}: {cause} ({setting})") from error

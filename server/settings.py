@@ -67,6 +67,8 @@ def check_url(url: str) -> str:
         raise ValueError("must be an https:// address")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https:// (http:// is for loopback only)")
+    if parts.port == 0:  # reading it also refuses what is no port
+        raise ValueError("must have a port that can be asked")
     if parts.username is not None or parts.fragment or not _PLAIN.fullmatch(url):
         raise ValueError("must be a plain address, without user, fragment or blanks")
     return url

@@ -94,9 +94,15 @@ async def test_a_user_makes_it_a_password_grant(
         (lambda: web.json_response({"error": "x"}, status=400), "^x$"),
         (lambda: web.json_response({"error": 5}, status=400), "answered 400, and no token"),
         (lambda: web.json_response({"access_token": 5}), "answered 200, and no token"),
-        (lambda: web.json_response([]), "answered 200, and no token"),
-        (lambda: web.Response(text="<html>"), "answered 200, and no token"),
-        (lambda: web.Response(status=302, headers={"Location": "/keys"}), "answered 302, and no token"),
+        (lambda: web.json_response({"access_token": ""}), "answered 200, and no token"),
+        (lambda: web.json_response({"access_token": "a\x1b[2J"}), "answered 200, and no token"),
+        (lambda: web.json_response([]), "did not answer with a JSON object"),
+        (lambda: web.Response(text="<html>"), "did not answer with a JSON object"),
+        (lambda: web.Response(text='{"access_token": "\\ud800"}'), "did not answer with a JSON object"),
+        (lambda: web.Response(text="[" * 100_000), "did not answer with a JSON object"),
+        (lambda: web.Response(body=b"{}", headers={"Content-Type": "text/plain; charset=hex"}), "no token"),
+        (lambda: web.Response(text="x" * 300_000), "more than 262144 bytes"),
+        (lambda: web.Response(status=302, headers={"Location": "/keys"}), "did not answer with a JSON object"),
     ],
 )  # fmt: skip
 async def test_what_is_no_token_is_told_in_the_issuers_words(

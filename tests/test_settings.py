@@ -48,7 +48,7 @@ def test_an_address_that_may_be_fetched_is_kept_as_it_is(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "issuer", "https://", "ftp://x/", "http://issuer.example/", "https://a@b/", "https://x/#y", "https://x/ y", "https://é/", "http://[", "file:///etc/passwd"],
+    ["", "issuer", "https://", "ftp://x/", "http://issuer.example/", "https://a@b/", "https://x/#y", "https://x/ y", "https://é/", "http://[", "file:///etc/passwd", "https://a:99999", "https://a:b", "https://a:0/"],
 )  # fmt: skip
 def test_an_address_that_may_not_be_fetched_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 _BURST = 2
+_REWARDS = 32
+_REWARD_INTERVAL = 1.0
 _REMEMBERED = 1024
 
 
@@ -41,11 +43,13 @@ class UnknownKeyBrake:
 
     A key that the issuer is known not to have, because it took it back or because we have asked,
     never takes the last permit: somebody who goes on with a dead token must not keep us from
-    seeing a new key.
+    seeing a new key.  A fetch that brought keys that are really new is free, within reason: they
+    are the issuer's doing and not a forger's.
     """
 
     def __init__(self, *, cooldown: float) -> None:
         self._bucket = TokenBucket(burst=_BURST, interval=cooldown)
+        self._rewards = TokenBucket(burst=_REWARDS, interval=_REWARD_INTERVAL)
         self._absent: dict[str | None, None] = {}
 
     def permits(self, key_id: str | None, *, now: float) -> bool:
@@ -59,11 +63,13 @@ class UnknownKeyBrake:
         while len(self._absent) > _REMEMBERED:
             del self._absent[next(iter(self._absent))]
 
+    def reward(self, key_ids: Iterable[str | None], *, now: float) -> None:
+        """Give the permit back that brought *key_ids*, if one of them is really new."""
+        # Two servers of one issuer may take turns in what they publish; that is nothing new.
+        if any(each not in self._absent for each in key_ids) and self._rewards.take(now=now):
+            self._bucket.give_back()
+
     def forget(self, key_ids: Iterable[str | None]) -> None:
         """Take note of keys that the issuer has after all."""
         for key_id in key_ids:
             self._absent.pop(key_id, None)
-
-    def give_back(self) -> None:
-        """Return a permit: new keys came, which are the issuer's doing and not a forger's."""
-        self._bucket.give_back()

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
 
 from server import __version__
 from server.jwks.policy import parse_retry_after
@@ -18,6 +25,7 @@ _MAX_SIZE = 256 * 1024
 _CONNECT_TIMEOUT = 2.0
 _READ_TIMEOUT = 3.0
 _REDISCOVER_AFTER = 3600.0
+_MAX_QUOTED = 200
 
 
 class JWKSFetchError(Exception):
@@ -85,18 +93,29 @@ async def fetch_document(
                     f"{url} answered {response.status}",
                     retry_after=parse_retry_after(response.headers.get("Retry-After")),
                 )
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(16 * 1024):
-                body += chunk
-                if len(body) > _MAX_SIZE:
-                    raise JWKSFetchError(f"{url} answered with more than {_MAX_SIZE} bytes")
-            return Document(parse_object(bytes(body)), response.headers.copy())
+            return Document(await read_object(response), response.headers.copy())
     except TimeoutError as error:
         raise JWKSFetchError(f"{url} did not answer in time") from error
     except ClientError as error:
         raise JWKSFetchError(f"{url} could not be fetched ({type(error).__name__})") from error
     except (ValueError, RecursionError) as error:
         raise JWKSFetchError(f"{url} did not answer with a JSON object") from error
+
+
+async def read_object(response: ClientResponse) -> dict[str, Any]:
+    """
+    Read an answer that is one JSON object, of 256 KiB at most when it is unpacked.
+
+    Raises:
+        JWKSFetchError: it is larger.
+        ValueError, RecursionError: it is no JSON object.
+    """
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(16 * 1024):
+        body += chunk
+        if len(body) > _MAX_SIZE:
+            raise JWKSFetchError(f"{response.url} answered with more than {_MAX_SIZE} bytes")
+    return parse_object(bytes(body))
 
 
 async def discover(session: ClientSession, issuer: str, *, timeout: float) -> Mapping[str, Any]:
@@ -180,11 +199,18 @@ class IssuerClient:
         if self._discovered is None or now - self._discovered_at > _REDISCOVER_AFTER:
             metadata = await discover(self._session, self._issuer, timeout=self._timeout)
             try:
-                self._discovered = check_url(str(metadata.get("jwks_uri", "")))
+                self._discovered = _jwks_uri_in(metadata, self._issuer)
             except ValueError as error:
                 raise JWKSFetchError(f"the jwks_uri of {self._issuer} {error}") from error
             self._discovered_at = now
         return self._discovered
+
+
+def _jwks_uri_in(metadata: Mapping[str, Any], issuer: str) -> str:
+    uri = check_url(str(metadata.get("jwks_uri", "")))
+    if issuer.startswith("https:") and uri.startswith("http:"):
+        raise ValueError("must be https:// as its issuer is")
+    return uri
 
 
 def _metadata_urls(issuer: str) -> tuple[str, str]:
@@ -197,6 +223,7 @@ def _metadata_urls(issuer: str) -> tuple[str, str]:
 
 
 def _misnamed(url: str, issuer: str, named: object) -> str:
+    told = ascii(named)[:_MAX_QUOTED]
     if isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/"):
-        return f"the issuer names itself {named!r}: configure exactly that, slash included"
-    return f"{url} names another issuer: {ascii(named)[:200]}"
+        return f"the issuer names itself {told}: configure exactly that, slash included"
+    return f"{url} names another issuer: {told}"

@@ -197,10 +197,10 @@ class RemoteKeySet:
         self._rescheduled.set()
         added = self._current.names_missing_from(before)
         removed = before.names_missing_from(self._current)
+        if trigger is Trigger.UNKNOWN_KEY:
+            self._brake.reward(added, now=self._now())
+        self._brake.forget(added)
         self._brake.remember_absent(removed)
-        self._brake.forget(key.key_id for key in fetched.keys.keys)
-        if trigger is Trigger.UNKNOWN_KEY and added:
-            self._brake.give_back()
         self._journal.refreshed(trigger, fetched.keys)
         if before.generation not in {0, self.generation}:
             self._journal.rotated(added=added, removed=removed)

@@ -5,6 +5,8 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from yarl import URL
 
 from server.web.observation import RequestLog, identify, new_request_id
 from server.web.problems import crashed, problem
@@ -12,7 +14,11 @@ from server.web.problems import crashed, problem
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
 MAX_HEADER_SIZE = 16 * 1024
 _KEEPALIVE_TIMEOUT = 75.0
+_NAME = "keyturn"  # and no version
 
+_UNREADABLE = web.RequestKey("unreadable", bool)
+
+_RequestFactory = Callable[..., web.BaseRequest]
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -35,16 +41,23 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what never reached a handler, or came to grief in the middle of its answer."""
         if isinstance(exc, BadHttpMessage):
-            response = problem(_status_of(exc), request_id=new_request_id())
+            response = _refusal(_status_of(exc), request_id=new_request_id())
         else:
             response = crashed(request_id=identify(request), error=exc)
+            response.headers["Server"] = _NAME
         if request.writer.output_size > 0:
             # Another answer behind the half of one would pass for the rest of it.
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
-        response.headers["Server"] = "keyturn"
         response.force_close()
         return response
+
+
+def _refusal(status: int, *, request_id: str) -> web.Response:
+    # Where no application is concerned its signals are not either.
+    response = problem(status, request_id=request_id)
+    response.headers["Server"] = _NAME
+    return response
 
 
 def _status_of(error: BadHttpMessage) -> int:
@@ -54,19 +67,34 @@ def _status_of(error: BadHttpMessage) -> int:
     return 431 if limit == MAX_HEADER_SIZE else 414
 
 
-def _answering_expectations(handle: _Handle) -> _Handle:
-    # aiohttp looks at Expect before any middleware, and echoes what it does not know.
+def _tolerant(make: _RequestFactory) -> _RequestFactory:
+    # An address that is none (an impossible host) would end the connection's task in silence.
+    def make_request(message: RawRequestMessage, *connection: Any, **named: Any) -> web.BaseRequest:
+        try:
+            return make(message, *connection, **named)
+        except ValueError:
+            request = make(message._replace(url=URL("/")), *connection, **named)
+            request[_UNREADABLE] = True
+            return request
+
+    return make_request
+
+
+def _at_the_door(handle: _Handle) -> _Handle:
+    # What aiohttp would see to before any middleware.
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if _UNREADABLE in request:
+            return _refusal(400, request_id=new_request_id())
         try:
             return await handle(request)
         except web.HTTPExpectationFailed:
-            return problem(417, request_id=identify(request))
+            return _refusal(417, request_id=identify(request))  # aiohttp's own has an echo
 
     return answer
 
 
 async def _name_no_version(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "keyturn"
+    response.headers["Server"] = _NAME
 
 
 class _Server(web.Server):
@@ -94,6 +122,8 @@ class Runner(web.AppRunner):
             "access_log_class": RequestLog,
             "keepalive_timeout": _KEEPALIVE_TIMEOUT,
             "max_field_size": MAX_HEADER_SIZE,
+            # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
+            "auto_decompress": False,
         }
         if not log_requests:
             self._connection_settings["access_log"] = None
@@ -102,7 +132,7 @@ class Runner(web.AppRunner):
         # aiohttp has no door for another kind of connection; this is the one place that goes in.
         server = await super()._make_server()
         return _Server(
-            _answering_expectations(server.request_handler),
-            request_factory=server.request_factory,
+            _at_the_door(server.request_handler),
+            request_factory=_tolerant(server.request_factory),
             **self._connection_settings,
         )

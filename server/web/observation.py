@@ -18,6 +18,8 @@ REQUEST_ID = web.RequestKey("request_id", str)
 AUTH_ERROR = web.RequestKey("auth_error", AuthError)
 _STARTED_AT = web.RequestKey("started_at", float)
 
+_MAX_USER_AGENT = 512
+
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
@@ -106,7 +108,7 @@ def _of_request(request: web.Request) -> dict[str, Any]:
         # As it was sent: the decoded path could write what it likes.
         "url.path": request.rel_url.raw_path,
         "http.route": resource and resource.canonical,
-        "user_agent.original": request.headers.get("User-Agent"),
+        "user_agent.original": request.headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
     }
 
 

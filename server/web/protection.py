@@ -1,5 +1,6 @@
 """From a route's declaration to the decision."""
 
+import asyncio
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from server.oauth.scope import ScopeRequirement
 from server.protector import ResourceProtector
 from server.web.routing import ACCESS_TOKEN, RouteTable
 
+_FORM_TIMEOUT = 10.0
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -25,6 +27,8 @@ def protect(table: RouteTable, protector: ResourceProtector) -> Middleware:
                 raise InvalidRequestError
             request[ACCESS_TOKEN] = await protector.admit(authorization, access)
             await _refuse_token_in_form(request)
+        if access is not None:
+            _refuse_packed_body(request)
         return await handler(request)
 
     return admit
@@ -37,6 +41,16 @@ def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
 async def _refuse_token_in_form(request: web.Request) -> None:
     # After admission: the body of a stranger is not read.  RFC 6750 section 2.
     if request.content_type == _FORM and request.can_read_body:
-        form = (await request.read()).decode("latin-1")
+        try:
+            async with asyncio.timeout(_FORM_TIMEOUT):
+                form = (await request.read()).decode("latin-1")
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
         if any(name == "access_token" for name, _ in parse_qsl(form, keep_blank_values=True)):
             raise InvalidRequestError
+
+
+def _refuse_packed_body(request: web.Request) -> None:
+    # RFC 9110 section 12.5.3: no body is unpacked here, and no handler gets one that is packed.
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(headers={"Accept-Encoding": "identity"})

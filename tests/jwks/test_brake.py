@@ -58,6 +58,37 @@ def test_only_so_many_absent_keys_are_remembered() -> None:
     assert [brake.permits("0", now=0) for _ in range(2)] == [True, True], "the oldest is forgotten"
 
 
+def test_a_fetch_that_brought_a_new_key_is_free() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+
+    for number in range(20):
+        assert brake.permits(str(number), now=0)
+        brake.reward([str(number)], now=0)
+
+
+def test_a_key_that_comes_back_earns_nothing() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.remember_absent(["back"])
+
+    for _ in range(2):
+        assert brake.permits("invented", now=0)
+        brake.reward(["back"], now=0)
+
+    assert not brake.permits("invented", now=0)
+
+
+def test_new_keys_without_end_are_not_free_without_end() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+
+    fetches = 0
+    for number in range(1000):
+        if brake.permits(f"invented-{number}", now=0):
+            fetches += 1
+            brake.reward([f"new-{number}"], now=0)
+
+    assert fetches == 2 + 32
+
+
 @given(st.lists(st.tuples(st.floats(0, 1000), st.sampled_from("abcd")), max_size=200))
 def test_whatever_is_known_to_be_absent_the_bound_holds(asked: list[tuple[float, str]]) -> None:
     brake = UnknownKeyBrake(cooldown=30)

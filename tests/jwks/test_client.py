@@ -2,11 +2,13 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from multidict import CIMultiDict
 from pytest_aiohttp import AiohttpServer
 
 from server.jwks.client import (
@@ -248,6 +250,34 @@ async def test_keys_are_fetched_over_https_alone(
 
     with pytest.raises(JWKSFetchError, match="https"):
         await discovering.client.fetch_key_set(fresh=False)
+
+
+class OneAnswer:
+    """A session with one answer to everything, from whatever host."""
+
+    status = 200
+    url = "https://issuer.example/"
+
+    def __init__(self, document: Any) -> None:
+        self.headers = CIMultiDict[str]()
+        self.content = self
+        self._body = json.dumps(document).encode()
+
+    @asynccontextmanager
+    async def get(self, *_address: Any, **_options: Any) -> AsyncIterator["OneAnswer"]:
+        yield self
+
+    async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+async def test_an_issuer_on_https_has_its_keys_on_https(clock: FakeClock) -> None:
+    issuer = "https://issuer.example/"
+    session: Any = OneAnswer({"issuer": issuer, "jwks_uri": "http://127.0.0.1:6379/"})
+    client = IssuerClient(session, issuer, jwks_uri=None, timeout=5, now=clock)
+
+    with pytest.raises(JWKSFetchError, match="must be https:// as its issuer is"):
+        await client.fetch_key_set(fresh=False)
 
 
 async def test_keys_whose_place_is_configured_are_not_discovered(

@@ -174,6 +174,17 @@ async def test_a_client_that_goes_on_with_a_dead_token_does_not_hide_a_rotation(
         assert await running.find(naming(f"rotation-{number}"))
 
 
+async def test_an_issuer_whose_servers_disagree_is_not_asked_for_each_forged_key(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    for number in range(200):
+        issuer.keys = key_set(NEW) if number % 2 else key_set(OLD)
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming(f"invented-{number}"))
+
+    assert issuer.fetches.count(True) <= 4
+
+
 async def test_a_key_that_was_taken_back_and_returns_is_found_again(
     running: RemoteKeySet, issuer: FakeIssuer
 ) -> None:

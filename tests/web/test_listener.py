@@ -84,6 +84,8 @@ NO_HTTP = {
     "two lengths": get_private(b"Content-Length: 1", b"Content-Length: 2"),
     "a length and chunks": get_private(b"Content-Length: 1", b"Transfer-Encoding: chunked"),
     "a bad length": get_private(b"Content-Length: s3cr3t"),
+    "an impossible host": b"GET http://xn--/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a tunnel to an impossible host": b"CONNECT xn--:443 HTTP/1.1\r\nHost: x\r\n\r\n",
     "a bare line feed": b"GET /api/private HTTP/1.1\nAuthorization: Bearer s3cr3t\n\n",
 }
 

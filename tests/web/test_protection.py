@@ -165,6 +165,17 @@ async def test_a_token_in_a_form_beside_the_header_is_an_invalid_request(
     assert (await client.post("/form", json={"access_token": "x"}, headers=bearer())).status == 200
 
 
+async def test_a_packed_body_is_not_unpacked(make_client: MakeClient) -> None:
+    client = await make_client((post("/x", echo, authenticated), post("/open", echo, public)))
+    packed = {"Content-Encoding": "gzip"}
+
+    assert (await client.post("/x", data=b"x", headers=packed)).status == 401
+    for path in ("/x", "/open"):
+        response = await client.post(path, data=b"x", headers=[*bearer(), *packed.items()])
+        assert response.status == 415
+        assert response.headers["Accept-Encoding"] == "identity"
+
+
 async def test_a_form_is_still_there_for_the_handler(make_client: MakeClient) -> None:
     client = await make_client((post("/form", echo, authenticated),))
 
