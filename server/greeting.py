@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from server.client import TokenQuery, TokenRefusedError, request_token
 from server.config import Config
@@ -30,10 +31,11 @@ async def greet(config: Config, serving: Serving) -> list[str]:
     # Shares the fetch that is under way; a token is of use only when its key is known.
     waiting = [each for each in serving.parts.keys if not each.is_usable]
     await asyncio.gather(*(each.refresh(Trigger.START) for each in waiting))
+    granted = {scope for client in config.dev_issuer.clients for scope in client.scopes}
     try:
         return _calls(
             serving.addresses[0].replace("127.0.0.1", "localhost"),
-            _example(serving.parts.rows),
+            _example(serving.parts.rows, granted),
             sound=await _header(dev_query(config)),
             unscoped=await _header(dev_query(config, scoped=False)),
         )
@@ -54,12 +56,12 @@ def _calls(server: str, example: Route | None, *, sound: str, unscoped: str) -> 
     return [*lines, ""]
 
 
-def _example(rows: Iterable[Route]) -> Route | None:
-    """Find a route that shows all three answers: one without parameters that asks for a scope."""
+def _example(rows: Iterable[Route], granted: AbstractSet[str]) -> Route | None:
+    """Find a route that shows all three answers: it asks for a scope that is *granted*."""
     for row in rows:
         if row.method == "GET" and "{" not in row.path:
             match row.access:
-                case ScopeRequirement(scopes=scopes) if scopes:
+                case ScopeRequirement(scopes=scopes) if scopes and granted >= set(scopes):
                     return row
     return None
 

@@ -1,5 +1,6 @@
 """
 The keys: whom we ask for them, when, and what we do while they cannot be had.
 
-The only outbound traffic of a serving process.  Reading order: policy, client, remote_key_set.
+The only outbound traffic of a serving process.  Reading order: remote_key_set, snapshot, policy,
+brake, client, journal.
 """

@@ -2,7 +2,7 @@
 The door: everything that answers.
 
 What a route table is written with; the rest is between the door's own files.  Reading order:
-routing, observation, problems, cors, protection, operations, listener.
+routing, table_loading, observation, problems, cors, protection, operations, listener.
 """
 
 from server.oauth.access_token import AccessToken
