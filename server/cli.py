@@ -21,6 +21,7 @@ from server.config import Config, ConfigError, load
 from server.greeting import dev_query, greet
 from server.jwks.client import IssuerClient, JWKSFetchError, open_session
 from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
+from server.web.routing import RouteTableError
 from server.web.table_loading import load_table
 
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ListenError as error:
         _complain(f"keyturn: {error}")
         return _FAILED
+    except RouteTableError as error:
+        _complain(f"routes: {error}")
+        return _BAD_CONFIG
     except KeyboardInterrupt:
         return _INTERRUPTED
 

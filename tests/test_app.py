@@ -309,6 +309,40 @@ def test_a_port_in_use_is_told_in_one_line(ports: Ports, setting: str) -> None:
     assert line == f"keyturn: cannot listen on 127.0.0.1:{port}: Address already in use ({setting})"
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("nowhere.invalid", "keyturn: cannot listen on nowhere.invalid: "),
+        ("a..b", "keyturn: cannot listen on a..b: no host has such a name"),
+        ("203.0.113.1", "keyturn: cannot listen on 203.0.113.1:"),
+    ],
+)
+def test_a_host_that_is_not_ours_is_told_in_one_line(ports: Ports, host: str, told: str) -> None:
+    public = ports.environ | {
+        "KEYTURN__DEV_ISSUER__ENABLED": "false",
+        "KEYTURN__LISTEN__HOST": host,
+    }
+    with running(environ=public) as process:
+        assert process.ended() == 1
+
+    (line,) = process.err
+    assert line.startswith(told)
+
+
+def test_a_development_issuer_that_nobody_believes_is_told_of(ports: Ports) -> None:
+    strange = ports.environ | {"KEYTURN__ISSUERS": '[{"issuer": "https://issuer.example/"}]'}
+    with running(environ=strange) as process:
+        process.wait_for(f"{ports.issuer_name} is not among issuers")
+
+
+def test_an_issuer_without_clients_has_nothing_to_show(ports: Ports) -> None:
+    with running(environ=ports.environ | {"KEYTURN__DEV_ISSUER__CLIENTS": "[]"}) as process:
+        process.wait_for(f"Keyturn serves http://localhost:{ports.api}.")
+        assert process.stop() == 0
+
+    assert not [line for line in process.err if line.startswith("curl")]
+
+
 def test_a_route_that_does_not_say_who_may_stops_the_start(tmp_path: Path, ports: Ports) -> None:
     (tmp_path / "bad.py").write_text(
         "from server.web import get\nROUTES = (get('/x', print, None),)", encoding="utf-8"

@@ -135,6 +135,16 @@ def test_two_settings_point_it_at_another_issuer(
         process.stop()
 
 
+def test_the_configuration_is_checked_as_the_readme_says(
+    server: Process, environ: dict[str, str], ports: Ports
+) -> None:
+    assert "`.venv/bin/keyturn check`" in README
+
+    printed = shell(f"{VENV}/bin/keyturn check", environ)
+
+    assert printed.startswith(f"{ports.issuer_name}  ok: ")
+
+
 def test_a_route_is_added_as_the_readme_says(
     tmp_path: Path, ports: Ports, server: Process, environ: dict[str, str]
 ) -> None:

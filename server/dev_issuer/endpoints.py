@@ -1,7 +1,7 @@
 """The development issuer's HTTP endpoints: RFC 6749, RFC 8414, OpenID Connect Discovery."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
@@ -23,9 +23,15 @@ class DevIssuer:
     """The development issuer as an application, with its keys turning while it runs."""
 
     def __init__(
-        self, settings: DevIssuerSettings, audiences: Audiences, keys: SigningKeys
+        self,
+        settings: DevIssuerSettings,
+        audiences: Audiences,
+        keys: SigningKeys,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
+        self._sleep = sleep
         self._keys = keys
         self._server = DevAuthorizationServer(settings, audiences, keys)
 
@@ -61,7 +67,7 @@ class DevIssuer:
 
     async def _turn(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.rotate_every)
+            await self._sleep(self._settings.rotate_every)
             await self.rotate(revoke=False)
 
     async def _metadata(self, _request: web.Request) -> web.Response:

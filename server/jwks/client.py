@@ -196,20 +196,26 @@ class IssuerClient:
 
     async def _jwks_uri(self) -> str:
         now = self._now()
-        if self._discovered is None or now - self._discovered_at > _REDISCOVER_AFTER:
+        if self._discovered is not None and now - self._discovered_at <= _REDISCOVER_AFTER:
+            return self._discovered
+        try:
             metadata = await discover(self._session, self._issuer, timeout=self._timeout)
-            try:
-                self._discovered = _jwks_uri_in(metadata, self._issuer)
-            except ValueError as error:
-                raise JWKSFetchError(f"the jwks_uri of {self._issuer} {error}") from error
+            self._discovered = _jwks_uri_in(metadata, self._issuer)
             self._discovered_at = now
+        except JWKSFetchError:
+            # Metadata that cannot be had for once is no reason to lose the keys.
+            if self._discovered is None:
+                raise
         return self._discovered
 
 
 def _jwks_uri_in(metadata: Mapping[str, Any], issuer: str) -> str:
-    uri = check_url(str(metadata.get("jwks_uri", "")))
+    try:
+        uri = check_url(str(metadata.get("jwks_uri", "")))
+    except ValueError as error:
+        raise JWKSFetchError(f"the jwks_uri of {issuer} {error}") from error
     if issuer.startswith("https:") and uri.startswith("http:"):
-        raise ValueError("must be https:// as its issuer is")
+        raise JWKSFetchError(f"the jwks_uri of {issuer} must be https:// as its issuer is")
     return uri
 
 

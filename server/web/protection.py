@@ -11,12 +11,18 @@ from server.oauth.scope import ScopeRequirement
 from server.protector import ResourceProtector
 from server.web.routing import ACCESS_TOKEN, RouteTable
 
-_FORM_TIMEOUT = 10.0
 _FORM = "application/x-www-form-urlencoded"
 
 
-def protect(table: RouteTable, protector: ResourceProtector) -> Middleware:
-    """Make the middleware that lets through what *protector* admits to the routes of *table*."""
+def protect(
+    table: RouteTable, protector: ResourceProtector, *, form_timeout: float = 10.0
+) -> Middleware:
+    """
+    Make the middleware that lets through what *protector* admits to the routes of *table*.
+
+    Args:
+        form_timeout: how long a form may take to arrive, in seconds.
+    """
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -26,7 +32,7 @@ def protect(table: RouteTable, protector: ResourceProtector) -> Middleware:
             if "access_token" in request.query and _is_bearer(authorization):
                 raise InvalidRequestError
             request[ACCESS_TOKEN] = await protector.admit(authorization, access)
-            await _refuse_token_in_form(request)
+            await _refuse_token_in_form(request, within=form_timeout)
         if access is not None:
             _refuse_packed_body(request)
         return await handler(request)
@@ -38,11 +44,11 @@ def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
     return any(value.lower().startswith("bearer ") for value in authorization)
 
 
-async def _refuse_token_in_form(request: web.Request) -> None:
+async def _refuse_token_in_form(request: web.Request, *, within: float) -> None:
     # After admission: the body of a stranger is not read.  RFC 6750 section 2.
     if request.content_type == _FORM and request.can_read_body:
         try:
-            async with asyncio.timeout(_FORM_TIMEOUT):
+            async with asyncio.timeout(within):
                 form = (await request.read()).decode("latin-1")
         except TimeoutError:
             raise web.HTTPRequestTimeout from None

@@ -7,6 +7,7 @@ from pytest_aiohttp import AiohttpClient
 from server.dev_issuer.endpoints import DevIssuer
 from server.dev_issuer.settings import DevIssuerSettings
 from server.dev_issuer.signing_keys import SigningKeys, generate_key
+from tests.fakes import FakeClock
 
 AUDIENCES = ("https://quickstarts/api", "https://other/api")
 
@@ -38,6 +39,10 @@ def signing_keys() -> SigningKeys:
 
 @pytest.fixture
 async def issuer(
-    aiohttp_client: AiohttpClient, settings: DevIssuerSettings, signing_keys: SigningKeys
+    aiohttp_client: AiohttpClient,
+    settings: DevIssuerSettings,
+    signing_keys: SigningKeys,
+    clock: FakeClock,
 ) -> TestClient[Any, Any]:
-    return await aiohttp_client(DevIssuer(settings, AUDIENCES, signing_keys).app())
+    issuer = DevIssuer(settings, AUDIENCES, signing_keys, sleep=clock.sleep)
+    return await aiohttp_client(issuer.app())

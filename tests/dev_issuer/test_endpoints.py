@@ -7,6 +7,7 @@ from structlog.typing import EventDict
 from server.dev_issuer.signing_keys import SigningKeys
 from server.jwks.client import discover, open_session
 from server.oauth.keys import parse_jwks
+from tests.fakes import FakeClock
 
 Issuer = TestClient[Any, Any]
 
@@ -52,6 +53,20 @@ async def test_a_rotated_key_stays_published_for_one_rotation(
     third = (await (await issuer.post("/control/rotate", json={})).json())["kid"]
     assert await published(issuer) == [third, second]
     assert log[-1]["event"] == "dev_issuer.rotated"
+
+
+async def test_the_key_turns_by_itself(
+    issuer: Issuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    (first,) = await published(issuer)
+
+    await clock.advance(599)
+    assert await published(issuer) == [first]
+    await clock.advance(1)
+    while (now := await published(issuer)) == [first]:
+        continue  # the new key is being made
+
+    assert now[1:] == [first]
 
 
 async def test_a_revoked_key_is_gone_at_once(issuer: Issuer) -> None:

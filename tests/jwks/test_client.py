@@ -232,6 +232,16 @@ async def test_keys_are_discovered_once_an_hour(
     assert endpoint.asked[4:] == [RFC8414, "/keys"]
 
 
+async def test_metadata_that_cannot_be_had_for_once_does_not_lose_the_keys(
+    discovering: Discovering, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    await discovering.client.fetch_key_set(fresh=False)
+    clock.time += 3601
+    del endpoint.answers[RFC8414]
+
+    assert (await discovering.client.fetch_key_set(fresh=False)).keys.keys
+
+
 async def test_keys_that_have_moved_are_found_again(discovering: Discovering) -> None:
     await discovering.client.fetch_key_set(fresh=False)
     discovering.move("elsewhere")
