@@ -125,10 +125,10 @@ def _query(config: Config, options: argparse.Namespace) -> TokenQuery | None:
         if (value := getattr(options, name)) is not None
     }
     ours = options.issuer in {None, config.dev_issuer.name}
-    named = {"client_id", "client_secret"} & given.keys()
-    if ours and named != {"client_id"} and (query := dev_query(config)) is not None:
+    is_half = "client_id" in given and "client_secret" not in given
+    if ours and not is_half and (query := dev_query(config)) is not None:
         return replace(query, **given)
-    if len(named) < 2:  # noqa: PLR2004 (a name and its secret)
+    if not {"client_id", "client_secret"} <= given.keys():
         return None
     audience = None if ours or config.audience is None else config.audience[0]
     return TokenQuery(**{"issuer": config.dev_issuer.name, "audience": audience, **given})

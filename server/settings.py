@@ -32,7 +32,7 @@ def parse_seconds(value: object) -> object:
         ValueError: *value* is text of another form.
     """
     if isinstance(value, bool):
-        raise ValueError("write a duration such as 30s, 10m or 1h")  # noqa: TRY004 (pydantic's rule)
+        raise ValueError("write a duration such as 30s, 10m or 1h")
     if not isinstance(value, str):
         return value
     if (match := _DURATION.fullmatch(value.strip())) is None:
@@ -82,7 +82,7 @@ def _check_issuer(url: str) -> str:
 
 def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 (pydantic's rule)
+        raise ValueError("must be a number")
     return value
 
 

@@ -32,7 +32,7 @@ _AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-class InvalidTargetError(OAuth2Error):  # type: ignore[misc]
+class InvalidTargetError(OAuth2Error):
     """The audience is not one of ours (RFC 8707 section 2)."""
 
     error = "invalid_target"
@@ -48,7 +48,7 @@ class TokenResponse:
     headers: Mapping[str, str]
 
 
-class TokenRequest(OAuth2Request):  # type: ignore[misc]
+class TokenRequest(OAuth2Request):
     """A request to the token endpoint, from a form or from JSON."""
 
     def __init__(self, uri: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         return parameters
 
 
-class DevAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
+class DevAuthorizationServer(AuthorizationServer):
     """
     Issues access tokens signed with *keys* to those whom *settings* know.
 
@@ -178,7 +178,7 @@ class DevAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         }
 
 
-class _RegisteredClient(ClientMixin):  # type: ignore[misc]
+class _RegisteredClient(ClientMixin):
     """A client as Authlib asks about it; one without settings is nobody and proves nothing."""
 
     def __init__(self, settings: Client | None) -> None:
@@ -199,14 +199,14 @@ class _RegisteredClient(ClientMixin):  # type: ignore[misc]
         return grant_type in {_ClientCredentials.GRANT_TYPE, _Password.GRANT_TYPE}
 
 
-class _ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
+class _ClientCredentials(ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = _AUTH_METHODS
 
     def create_token_response(self) -> tuple[int, dict[str, Any], None]:
         return 200, self.server.token_for(self.request), None
 
 
-class _Password(ResourceOwnerPasswordCredentialsGrant):  # type: ignore[misc]
+class _Password(ResourceOwnerPasswordCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = _AUTH_METHODS
 
     def authenticate_user(self, username: str, password: str) -> User:

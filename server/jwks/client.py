@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -88,7 +89,7 @@ async def fetch_document(
         async with session.get(
             url, timeout=limits, headers=headers, allow_redirects=False
         ) as response:
-            if response.status != 200:  # noqa: PLR2004
+            if response.status != HTTPStatus.OK:
                 raise JWKSFetchError(
                     f"{url} answered {response.status}",
                     retry_after=parse_retry_after(response.headers.get("Retry-After")),

@@ -9,10 +9,10 @@ from typing import ClassVar
 class Reason(StrEnum):
     """Every reason there is: the same word in the log, the metrics and the commands."""
 
-    MISSING_TOKEN = "missing_token"  # noqa: S105
+    MISSING_TOKEN = "missing_token"
     INVALID_REQUEST = "invalid_request"
     MALFORMED = "malformed"
-    TOKEN_TOO_LARGE = "token_too_large"  # noqa: S105
+    TOKEN_TOO_LARGE = "token_too_large"
     WRONG_TYPE = "wrong_type"
     ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
     UNTRUSTED_ISSUER = "untrusted_issuer"

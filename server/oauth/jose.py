@@ -15,6 +15,7 @@ from server.oauth.errors import InvalidTokenError, Reason
 
 MAX_TOKEN_SIZE = 8 * 1024
 MAX_KEY_ID_LENGTH = 256
+_DOTS = 2  # between header, payload and signature
 _MAX_DEPTH = 32
 _MAX_DIGITS = 20
 
@@ -55,7 +56,7 @@ def parse_compact(compact: str) -> CompactJWS:
     """
     if len(compact) > MAX_TOKEN_SIZE:
         raise InvalidTokenError(Reason.TOKEN_TOO_LARGE)
-    if compact.count(".") != 2:  # noqa: PLR2004 (header, payload, signature)
+    if compact.count(".") != _DOTS:
         raise InvalidTokenError(Reason.MALFORMED)
     protected, payload, signature = compact.split(".")
     try:
@@ -110,7 +111,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         parse_constant=_refuse_constant,
     )
     if not isinstance(value, dict):
-        raise ValueError("not an object")  # noqa: TRY004 (one kind of error for one kind of fault)
+        raise ValueError("not an object")
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
     return value

@@ -114,7 +114,7 @@ def parse_jwks(document: Mapping[str, Any]) -> KeySet:
     """
     members = document.get("keys")
     if not isinstance(members, list):
-        raise ValueError("no array of keys")  # noqa: TRY004 (one kind of error for the caller)
+        raise ValueError("no array of keys")
     fit: dict[tuple[str | None, str, frozenset[str]], VerificationKey] = {}
     unfit: list[UnfitKey] = []
     for member in members[:_MAX_KEYS]:

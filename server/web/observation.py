@@ -19,6 +19,7 @@ AUTH_ERROR = web.RequestKey("auth_error", AuthError)
 _STARTED_AT = web.RequestKey("started_at", float)
 
 _MAX_USER_AGENT = 512
+_SERVER_ERROR = 500
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
@@ -87,7 +88,7 @@ def _write_line(
     fields = {name: value for name, value in fields.items() if value is not None}
     log = structlog.get_logger()
     match response and response.status, fields["auth.outcome"]:
-        case int(status), outcome if status >= 500 and outcome != "unavailable":  # noqa: PLR2004
+        case int(status), outcome if status >= _SERVER_ERROR and outcome != "unavailable":
             log.error("request", **fields)
         case _, "unavailable":
             log.warning("request", **fields)
