@@ -123,6 +123,9 @@ class Config(Settings):
                 raise ValueError("must not run beside a public listener: see listen.host")
             if dev.port == listen.port:
                 raise ValueError("must not have the port of listen")
+        admin: AdminSettings | None = info.data.get("admin")
+        if dev.enabled and admin is not None and dev.port == admin.port:
+            raise ValueError("must not have the port of admin")
         return dev
 
     @field_validator("admin")

@@ -44,7 +44,8 @@ def read_file(named: str | None, faults: list[str]) -> dict[str, Any] | None:
         mark = error.problem_mark
         where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
         faults.append(f"{path}{where}: not YAML: {error.problem}")
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, AttributeError, LookupError, ValueError, RecursionError):
+        # PyYAML's own constructors fail in all these ways.
         faults.append(f"{path}: not YAML")
     else:
         if isinstance(raw, dict):
@@ -66,6 +67,9 @@ def apply_environment(
         if not name.startswith(_PREFIX):
             continue
         location = tuple(name[len(_PREFIX) :].lower().split("__"))
+        if "" in location:
+            faults.append(f"{name}: names no key")
+            continue
         try:
             value = _value(environ[name])
         except (ValueError, RecursionError):

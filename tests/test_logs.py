@@ -64,6 +64,9 @@ def test_a_line_is_one_json_object(read: Read) -> None:
         "\x9b31m",
         "\u2028",
         "\u202e",
+        "\u061c",
+        "\ufeff",
+        "\U000e0041",
     ],
 )
 def test_whatever_a_client_sent_is_one_line_of_json_in_utf_8(read: Read, value: Any) -> None:

@@ -89,6 +89,8 @@ class DevAuthorizationServer(AuthorizationServer):
         try:
             if "grant_type" not in parameters:
                 raise InvalidRequestError("Missing 'grant_type' in request.")
+            if "client_secret" in parameters and "Authorization" in headers:
+                raise InvalidRequestError("The client must authenticate in one way")
             response = self.create_token_response(TokenRequest(uri, parameters, headers))
         except OAuth2Error as error:
             response = self.handle_error_response(None, error)

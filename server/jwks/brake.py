@@ -59,6 +59,7 @@ class UnknownKeyBrake:
     def remember_absent(self, key_ids: Iterable[str | None]) -> None:
         """Take note of keys that the issuer does not have."""
         for key_id in key_ids:
+            self._absent.pop(key_id, None)  # so that it stands last
             self._absent[key_id] = None
         while len(self._absent) > _REMEMBERED:
             del self._absent[next(iter(self._absent))]

@@ -1,5 +1,6 @@
 """Asking an issuer for its metadata and its keys: RFC 8414, OpenID Connect Discovery, RFC 7517."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -178,10 +179,17 @@ class IssuerClient:
         Raises:
             JWKSFetchError: whatever went wrong, also a set without a usable key.
         """
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._discover_and_fetch(fresh=fresh)
+        except TimeoutError as error:
+            raise JWKSFetchError(f"{self._issuer} did not answer in time") from error
+
+    async def _discover_and_fetch(self, *, fresh: bool) -> FetchedKeySet:
         url = self._configured or await self._jwks_uri()
         try:
             return await self._fetch_from(url, fresh=fresh)
-        except JWKSFetchError:
+        except (JWKSFetchError, asyncio.CancelledError):
             self._discovered = None
             raise
 
@@ -202,11 +210,11 @@ class IssuerClient:
         try:
             metadata = await discover(self._session, self._issuer, timeout=self._timeout)
             self._discovered = _jwks_uri_in(metadata, self._issuer)
-            self._discovered_at = now
         except JWKSFetchError:
             # Metadata that cannot be had for once is no reason to lose the keys.
             if self._discovered is None:
                 raise
+        self._discovered_at = now
         return self._discovered
 
 

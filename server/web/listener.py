@@ -8,7 +8,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from yarl import URL
 
-from server.web.observation import RequestLog, identify, new_request_id
+from server.web.observation import BEGUN, RequestLog, identify, new_request_id
 from server.web.problems import crashed, problem
 
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
@@ -45,8 +45,7 @@ class Connection(web.RequestHandler):
         else:
             response = crashed(request_id=identify(request), error=exc)
             response.headers["Server"] = _NAME
-        if request.writer.output_size > 0:
-            # Another answer behind the half of one would pass for the rest of it.
+        if BEGUN in request:
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
         response.force_close()

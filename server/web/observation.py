@@ -16,6 +16,7 @@ from server.web.routing import ACCESS_TOKEN
 
 REQUEST_ID = web.RequestKey("request_id", str)
 AUTH_ERROR = web.RequestKey("auth_error", AuthError)
+BEGUN = web.RequestKey("begun", web.StreamResponse)
 _STARTED_AT = web.RequestKey("started_at", float)
 
 _MAX_USER_AGENT = 512
@@ -52,8 +53,9 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id on its answer."""
+    """Put the request's id on its answer, and take note that it has begun."""
     response.headers["X-Request-Id"] = identify(request)
+    request[BEGUN] = response
 
 
 class RequestLog(AbstractAccessLogger):

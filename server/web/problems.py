@@ -13,9 +13,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from server.oauth.challenge import Challenge
 from server.oauth.errors import AuthError, KeysUnavailableError
-from server.web.observation import AUTH_ERROR, REQUEST_ID
+from server.web.observation import AUTH_ERROR, BEGUN, REQUEST_ID
 
 _NOT_STORED = frozenset({400, 401, 403, 503})
+
+
+class MidAnswerError(Exception):
+    """Half an answer is out: another one behind it would pass for the rest of it."""
 
 
 def problem_details(realm: str) -> Middleware:
@@ -29,24 +33,31 @@ def problem_details(realm: str) -> Middleware:
             if not isinstance(response, web.StreamResponse):
                 raise TypeError(type(response))  # noqa: TRY301 (a crash like any other)
         except Exception as error:
-            if request.writer.output_size > 0:
-                raise  # half an answer is out; the connection sees to it
-            match error:
-                case AuthError():
-                    request[AUTH_ERROR] = error
-                    return response_to(error, realm=realm, request_id=request_id)
-                case web.HTTPException(status=status) if status < HTTPStatus.BAD_REQUEST:
-                    raise
-                case web.HTTPException():
-                    return _from_exception(error, request_id=request_id)
-                case web.RequestPayloadError() | BadHttpMessage():
-                    return problem(400, request_id=request_id)  # a body that cannot be read
-                case ConnectionError() if request.transport is None:
-                    return problem(400, request_id=request_id)  # the client has gone
-            return crashed(request_id=request_id, error=error)
+            if isinstance(error, ConnectionError) and _has_gone(request):
+                return request[BEGUN] if BEGUN in request else problem(400, request_id=request_id)
+            if BEGUN in request:
+                raise MidAnswerError from error
+            if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+                raise
+            if isinstance(error, AuthError):
+                request[AUTH_ERROR] = error
+            return _answer_to(error, realm=realm, request_id=request_id)
+        if BEGUN in request and request[BEGUN] is not response:
+            raise MidAnswerError
         return response
 
     return answer_errors
+
+
+def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response:
+    match error:
+        case AuthError():
+            return response_to(error, realm=realm, request_id=request_id)
+        case web.HTTPException():
+            return _from_exception(error, request_id=request_id)
+        case web.RequestPayloadError() | BadHttpMessage():
+            return problem(400, request_id=request_id)  # a body that cannot be read
+    return crashed(request_id=request_id, error=error)
 
 
 def response_to(error: AuthError, *, realm: str, request_id: str) -> web.Response:
@@ -113,6 +124,10 @@ def _from_exception(exception: web.HTTPException, *, request_id: str) -> web.Res
         if name not in {"Content-Type", "Content-Length"}:
             response.headers.add(name, value)
     return response
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def crashed(*, request_id: str, error: BaseException | None) -> web.Response:

@@ -90,6 +90,12 @@ async def test_a_client_may_authenticate_with_http_basic(
     assert (await granted(response, signing_keys)).client_id == name
 
 
+async def test_a_client_must_not_authenticate_in_two_ways(issuer: Issuer) -> None:
+    response = await issuer.post("/oauth/token", data=CREDENTIALS, headers=basic())
+
+    await refused(response, "invalid_request")
+
+
 @pytest.mark.parametrize("how", ["data", "json"])
 async def test_a_user_is_granted_a_token_by_password(
     issuer: Issuer, signing_keys: SigningKeys, how: str

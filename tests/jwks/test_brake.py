@@ -53,9 +53,11 @@ def test_a_key_that_has_come_back_is_like_any_other() -> None:
 
 def test_only_so_many_absent_keys_are_remembered() -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent(str(number) for number in range(1025))
+    brake.remember_absent(str(number) for number in range(1024))
+    brake.remember_absent(["0", "one more"])
 
-    assert [brake.permits("0", now=0) for _ in range(2)] == [True, True], "the oldest is forgotten"
+    assert [brake.permits("0", now=0) for _ in range(2)] == [True, False], "it was named again"
+    assert brake.permits("1", now=0), "the oldest is forgotten"
 
 
 def test_a_fetch_that_brought_a_new_key_is_free() -> None:

@@ -232,6 +232,21 @@ async def test_keys_are_discovered_once_an_hour(
     assert endpoint.asked[4:] == [RFC8414, "/keys"]
 
 
+async def test_discovery_and_keys_together_have_one_limit_of_time(
+    session: ClientSession, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    endpoint.gives(RFC8414, {"issuer": endpoint.base, "jwks_uri": endpoint.base + "keys"})
+    endpoint.answers["/keys"] = never
+    client = IssuerClient(session, endpoint.base, jwks_uri=None, timeout=0.1, now=clock)
+
+    with pytest.raises(JWKSFetchError, match="in time"):
+        await client.fetch_key_set(fresh=False)
+
+
 async def test_metadata_that_cannot_be_had_for_once_does_not_lose_the_keys(
     discovering: Discovering, endpoint: Endpoint, clock: FakeClock
 ) -> None:

@@ -1,7 +1,8 @@
 import asyncio
+from typing import Any
 
 import pytest
-from aiohttp import ClientPayloadError, web
+from aiohttp import web
 from structlog.typing import EventDict
 
 from server.oauth.errors import InsufficientScopeError
@@ -163,25 +164,82 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_crash(
     assert [event["log_level"] for event in log if event["url.path"] == "/x"] == ["info"]
 
 
-async def test_a_crash_in_the_middle_of_an_answer_cuts_it_off(
-    make_client: MakeClient, log: list[EventDict]
+async def half(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"half an answer")
+    return response
+
+
+async def crashes(request: web.Request) -> web.StreamResponse:
+    await half(request)
+    raise RuntimeError("in the middle")
+
+
+async def refuses(request: web.Request) -> web.StreamResponse:
+    await half(request)
+    raise web.HTTPNotFound
+
+
+async def redirects(request: web.Request) -> web.StreamResponse:
+    await half(request)
+    raise web.HTTPFound("/elsewhere")
+
+
+async def answers_twice(request: web.Request) -> web.StreamResponse:
+    await half(request)
+    return web.Response(text="another answer")
+
+
+async def times_out(request: web.Request) -> web.StreamResponse:
+    await web.StreamResponse().prepare(request)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("handler", [crashes, refuses, redirects, answers_twice, times_out])
+async def test_what_goes_wrong_in_the_middle_of_an_answer_cuts_it_off(
+    make_client: MakeClient, log: list[EventDict], handler: Any
 ) -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"half an answer")
-        raise RuntimeError("in the middle")
-
     client = await make_client((get("/x", handler, public),))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    response = await client.get("/x")
-    with pytest.raises(ClientPayloadError):
-        await response.read()
+    answer = await reader.read()
 
+    assert answer.count(b"HTTP/1.1") <= 1
+    assert not answer.endswith(b"0\r\n\r\n"), "nobody takes it for whole"
     crash, line = log
     assert (crash["event"], line["event"]) == ("server.error", "request")
+    assert crash["exc_info"]
     assert line["log_level"] == "error"
-    assert crash["request_id"] == line["request_id"] == response.headers["X-Request-Id"]
+    assert crash["request_id"] == line["request_id"]
+    writer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_answer_is_no_crash(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    left = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await half(request)
+        await left.wait()
+        for _ in range(1000):
+            await response.write(b"x" * 10_000)
+        return response
+
+    client = await make_client((get("/x", handler, public),))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"half an answer")
+    writer.transport.abort()
+    left.set()
+    while not log:
+        await client.get("/nothing")
+
+    (line,) = [event for event in log if event["url.path"] == "/x"]
+    assert (line["http.response.status_code"], line["log_level"]) == (200, "info")
+    assert "server.error" not in [event["event"] for event in log]
 
 
 class NoWay(web.UrlDispatcher):
