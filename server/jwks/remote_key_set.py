@@ -199,8 +199,8 @@ class RemoteKeySet:
         removed = before.names_missing_from(self._current)
         if trigger is Trigger.UNKNOWN_KEY:
             self._brake.reward(added, now=self._now())
-        self._brake.forget(added)
         self._brake.remember_absent(removed)
+        self._brake.forget(added)  # a key replaced under its name is in both
         self._journal.refreshed(trigger, fetched.keys)
         if before.generation not in {0, self.generation}:
             self._journal.rotated(added=added, removed=removed)

@@ -143,6 +143,22 @@ async def test_a_strangers_body_is_not_waited_for(make_client: MakeClient) -> No
     assert (await send(client, head, b"only this")).status == 401
 
 
+async def test_no_body_is_unpacked_whatever_application_it_is_for(
+    aiohttp_client: AiohttpClient, log: list[EventDict]
+) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    app = web.Application()
+    app.router.add_post("/x", handler)
+    client: Client = await aiohttp_client(KeyturnServer(app))
+    head = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\n"
+
+    answer = await send(client, head, b"no gzip")
+
+    assert (answer.status, answer.body) == (200, b"no gzip")
+
+
 async def test_a_form_that_never_ends_is_not_waited_for(
     aiohttp_client: AiohttpClient, protector: ResourceProtector, log: list[EventDict]
 ) -> None:
