@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from aiohttp import ClientSession, web
 
 from server.config import Config
+from server.issuer_settings import IssuerSettings
 from server.jwks.client import IssuerClient
+from server.jwks.fixed_key_set import FixedKeySet
+from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
+from server.jwks.sharing import SharedKeys
+from server.jwks.store import Store
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
 from server.web.cors import Cors
@@ -18,6 +23,9 @@ from server.web.protection import protect
 from server.web.routing import Route, RouteTable
 from server.web.table_loading import load_table
 
+IssuerKeys = RemoteKeySet | FixedKeySet
+"""Where one issuer's keys come from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -25,31 +33,41 @@ class Parts:
 
     api: web.Application
     rows: tuple[Route, ...]
-    keys: tuple[RemoteKeySet, ...]
+    keys: tuple[IssuerKeys, ...]
 
 
-def compose(config: Config, session: ClientSession) -> Parts:
-    """Put the parts together; *session* is what the issuers are asked with."""
+def compose(config: Config, session: ClientSession, store: Store) -> Parts:
+    """Put the parts together; *session* asks the issuers, *store* is shared with others."""
     rows = load_table(config.routes)
-    keys = tuple(
-        RemoteKeySet(
-            each.issuer,
-            IssuerClient(
-                session,
-                each.issuer,
-                jwks_uri=each.jwks_uri,
-                timeout=config.jwks.timeout,
-                now=time.monotonic,
-            ).fetch_key_set,
-            config.jwks,
-        )
-        for each in config.issuers
-    )
+    keys = tuple(_keys_of(each, config.jwks, session, store) for each in config.issuers)
     protector = ResourceProtector(
         [Issuer(each.policy, its) for each, its in zip(config.issuers, keys, strict=True)],
         TokenCache(config.token_cache),
     )
     return Parts(create_api(config, rows, protector), rows, keys)
+
+
+def issuer_client(
+    issuer: IssuerSettings, policy: RefreshPolicy, session: ClientSession
+) -> IssuerClient:
+    """Make the client that asks *issuer* for its keys."""
+    return IssuerClient(
+        session,
+        issuer.issuer,
+        jwks_uri=issuer.jwks_uri,
+        timeout=policy.timeout,
+        now=time.monotonic,
+    )
+
+
+def _keys_of(
+    issuer: IssuerSettings, policy: RefreshPolicy, session: ClientSession, store: Store
+) -> IssuerKeys:
+    if issuer.fixed_keys is not None:
+        return FixedKeySet(issuer.issuer, issuer.fixed_keys)
+    client = issuer_client(issuer, policy, session)
+    shared = SharedKeys(issuer.issuer, store)
+    return RemoteKeySet(issuer.issuer, client.fetch_key_set, policy, shared)
 
 
 def create_api(

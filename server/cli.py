@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from server import __version__, logs
+from server.checking import check_issuers
 from server.client import (
     TokenFile,
     TokenQuery,
@@ -19,7 +19,7 @@ from server.client import (
 )
 from server.config import Config, ConfigError, load
 from server.greeting import dev_query, greet
-from server.jwks.client import IssuerClient, JWKSFetchError, open_session
+from server.jwks.connection import open_session
 from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
 from server.web.routing import RouteTableError
 from server.web.table_loading import load_table
@@ -67,30 +67,9 @@ def _check(config: Config, options: argparse.Namespace) -> int:
     if options.offline:
         _say("The configuration is sound.")
         return _OK
-    return asyncio.run(_ask_issuers(config))
-
-
-async def _ask_issuers(config: Config) -> int:
-    status = _OK
-    async with open_session() as session:
-        for each in config.issuers:
-            client = IssuerClient(
-                session,
-                each.issuer,
-                jwks_uri=each.jwks_uri,
-                timeout=config.jwks.timeout,
-                now=time.monotonic,
-            )
-            try:
-                fetched = await client.fetch_key_set(fresh=False)
-            except JWKSFetchError as error:
-                _say(f"{each.issuer}  no keys: {error}")
-                status = _FAILED
-                continue
-            names = ", ".join(key.key_id or "no kid" for key in fetched.keys.keys)
-            unfit = f"; {len(fetched.keys.unfit)} unfit" if fetched.keys.unfit else ""
-            _say(f"{each.issuer}  ok: keys {names}{unfit}")
-    return status
+    findings = asyncio.run(check_issuers(config))
+    _say(*(each.line for each in findings))
+    return _OK if all(each.is_good for each in findings) else _FAILED
 
 
 def _routes(config: Config, _options: argparse.Namespace) -> int:

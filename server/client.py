@@ -13,7 +13,8 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
-from server.jwks.client import JWKSFetchError, discover, fetch_document, read_object
+from server.jwks.discovery import discover
+from server.jwks.document import JWKSFetchError, fetch_document, read_object
 from server.oauth.errors import InvalidTokenError
 from server.oauth.unverified_token import UnverifiedToken
 from server.settings import check_url
@@ -171,7 +172,7 @@ async def is_still_published(session: ClientSession, issuer: str, token: str) ->
         return True  # no JWT: it is good until it expires
     except (JWKSFetchError, ValueError):
         return False  # asking anew will say what is wrong
-    keys = document.members.get("keys")
+    keys = (document.members or {}).get("keys")
     return isinstance(keys, list) and any(
         isinstance(key, dict) and key.get("kid") == key_id for key in keys
     )

@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from server.config_sources import (
     Location,
@@ -15,10 +22,12 @@ from server.config_sources import (
     trust_dev_issuer,
 )
 from server.dev_issuer.settings import DevIssuerSettings
+from server.issuer_settings import IssuerSettings
 from server.jwks.policy import RefreshPolicy
+from server.jwks.store import StoreUrl
 from server.logs import LogSettings
-from server.oauth.policy import Audiences, TokenPolicy
-from server.settings import HttpsUrl, Port, Settings, is_loopback
+from server.oauth.policy import Audiences
+from server.settings import Port, SettingError, Settings, is_loopback
 from server.token_cache import TokenCacheSettings
 from server.web.cors import CorsSettings
 from server.web.routing import RouteTableError
@@ -65,20 +74,15 @@ class AdminSettings(Settings):
     port: Port = 3012
 
 
-class IssuerSettings(TokenPolicy):
+class JwksSettings(RefreshPolicy):
     """
-    One whom we believe.
+    How keys are kept current.
 
     Attributes:
-        jwks_uri: where its keys are; discovered if absent.
+        store: where processes share them.
     """
 
-    jwks_uri: HttpsUrl | None = None
-
-    @property
-    def policy(self) -> TokenPolicy:
-        """What is asked of its tokens."""
-        return TokenPolicy(**{name: getattr(self, name) for name in TokenPolicy.model_fields})
+    store: StoreUrl = SecretStr("memory://")
 
 
 class Config(Settings):
@@ -90,7 +94,7 @@ class Config(Settings):
     listen: ListenSettings = ListenSettings()
     admin: AdminSettings = AdminSettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Field(min_length=1)]
-    jwks: RefreshPolicy = RefreshPolicy()
+    jwks: JwksSettings = JwksSettings()
     token_cache: TokenCacheSettings = TokenCacheSettings()
     cors: CorsSettings = CorsSettings()
     logging: LogSettings = LogSettings()
@@ -177,7 +181,7 @@ def load(
         faults.append("AUTHLIB_INSECURE_TRANSPORT: turns off checks for https; unset it")
     config = None
     try:
-        config = Config.model_validate(raw)
+        config = Config.model_validate(raw, context={"environ": environ})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         faults += _describe(details, inherited, variables)
@@ -200,6 +204,8 @@ def _describe(
                 continue  # pydantic does not count the faulty ones
             case _:
                 message = _message(detail)
+                if isinstance(error := detail.get("ctx", {}).get("error"), SettingError):
+                    location = (*location, error.key)
         origins = (name for set_, name in variables.items() if _overlap(set_, location))
         origin = next((f" (from {name})" for name in origins), "")
         yield f"{dotted(location)}: {message}{origin}"

@@ -49,9 +49,18 @@ def read_file(named: str | None, faults: list[str]) -> dict[str, Any] | None:
         faults.append(f"{path}: not YAML")
     else:
         if isinstance(raw, dict):
+            _anchor_files(raw, path.parent)
             return raw
         faults.append(f"{path}: must be a mapping of keys")
     return None
+
+
+def _anchor_files(raw: dict[str, Any], directory: Path) -> None:
+    # A file that a file names is looked for beside it.
+    issuers = raw.get("issuers")
+    for issuer in issuers if isinstance(issuers, list) else ():
+        if isinstance(issuer, dict) and isinstance(issuer.get("jwks"), str):
+            issuer["jwks"] = str(directory / issuer["jwks"])
 
 
 def apply_environment(

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from server.client import TokenQuery, TokenRefusedError, request_token
 from server.config import Config
-from server.jwks.client import open_session
+from server.jwks.connection import open_session
 from server.jwks.journal import Trigger
 from server.oauth.scope import ScopeRequirement
 from server.serving import Serving

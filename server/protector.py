@@ -7,6 +7,7 @@ from typing import Protocol
 
 from server.oauth.access_token import AccessToken, verify
 from server.oauth.bearer import bearer_token
+from server.oauth.claims import may_be_current
 from server.oauth.errors import AuthError, InsufficientScopeError, InvalidTokenError, Reason
 from server.oauth.keys import VerificationKey
 from server.oauth.policy import TokenPolicy
@@ -18,8 +19,8 @@ from server.token_cache import Guarantor, TokenCache
 class KeySource(Guarantor, Protocol):
     """Where an issuer's keys come from."""
 
-    async def find(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
-        """Give the keys that *token* may have been signed with."""
+    async def find(self, token: UnverifiedToken, *, may_ask: bool) -> tuple[VerificationKey, ...]:
+        """Give the keys that *token* may have been signed with; *may_ask* the issuer for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ class ResourceProtector:
         issuer = self._issuer_of(token)
         try:
             issuer.policy.screen(token)
-            keys = await issuer.keys.find(token)
+            # A token that will be refused in any case is not worth a question.
+            may_ask = may_be_current(token.jws.payload, issuer.policy, now=self._clock())
+            keys = await issuer.keys.find(token, may_ask=may_ask)
             access = verify(token, keys, issuer.policy, now=self._clock())
         except AuthError as error:
             error.evidence = error.evidence or token.evidence(issuer=token.issuer)

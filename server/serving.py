@@ -18,7 +18,8 @@ from server import __version__
 from server.app import Parts, compose
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
-from server.jwks.client import open_session
+from server.jwks.connection import open_session
+from server.jwks.store import Store
 from server.settings import base_url
 from server.web.listener import Runner
 from server.web.operations import operations_app
@@ -107,7 +108,9 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
     session = await stack.enter_async_context(open_session())
     if config.dev_issuer.enabled:
         await stack.enter_async_context(dev_issuer(config))
-    parts = compose(config, session)
+    store = Store.open(config.jwks.store)
+    stack.push_async_callback(store.close)
+    parts = compose(config, session, store)
     await stack.enter_async_context(_kept_current(parts))
     admin = _private(operations_app(parts.keys, draining=stop.is_set))
     host, port = config.admin.host, config.admin.port

@@ -24,6 +24,14 @@ class Settings(BaseModel):
     )
 
 
+class SettingError(ValueError):
+    """A fault of one key that was found by looking at several."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def parse_seconds(value: object) -> object:
     """
     Read a duration: ``30s``, ``10m``, ``1h``, ``1d``, or a bare number of seconds.

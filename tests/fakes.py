@@ -1,10 +1,11 @@
 """Small honest objects with switches, in place of the outside world."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from server.jwks.client import FetchedKeySet, JWKSFetchError
-from server.jwks.remote_key_set import Fetch
+from server.jwks.document import JWKSFetchError
+from server.jwks.published import PublishedKeySet
+from server.jwks.refresher import Fetch
 from server.oauth.keys import KeySet, VerificationKey, canonical_algorithm
 from server.oauth.unverified_token import UnverifiedToken
 from tests.minting import key_set
@@ -41,7 +42,7 @@ class FakeClock:
 
 async def settle() -> None:
     """Let everything run that can run without time passing."""
-    for _ in range(20):
+    for _ in range(100):
         await asyncio.sleep(0)
 
 
@@ -51,14 +52,16 @@ class FakeIssuer:
 
     Attributes:
         keys: what it publishes.
+        headers: what it says of how long they are good; with an ETag it answers 304 as well.
         down: it fails every fetch.
         fault: an exception to raise, if any.
         rotation: answers in its place, if any.
         gate: while it is closed, answers wait.
         fetches: one ``fresh`` flag for each fetch.
+        conditional: of these, those that named what is held.
     """
 
-    def __init__(self, keys: KeySet | None = None) -> None:
+    def __init__(self, keys: KeySet | None = None, *, clock: Callable[[], float]) -> None:
         self.keys = keys or key_set()
         self.headers: Mapping[str, str] = {}
         self.down = False
@@ -68,26 +71,41 @@ class FakeIssuer:
         self.gate = asyncio.Event()
         self.gate.set()
         self.fetches: list[bool] = []
+        self.conditional = 0
+        self._clock = clock
 
-    async def fetch(self, *, fresh: bool) -> FetchedKeySet:
+    async def fetch(
+        self, held: PublishedKeySet | None = None, *, fresh: bool = False
+    ) -> PublishedKeySet:
         if self.rotation is not None:
-            return await self.rotation(fresh=fresh)
+            return await self.rotation(held, fresh=fresh)
+        asked_at = self._clock()
         self.fetches.append(fresh)
         await self.gate.wait()
         if self.fault:
             raise self.fault
         if self.down:
             raise JWKSFetchError("down", retry_after=self.retry_after)
-        return FetchedKeySet(self.keys, self.headers)
+        if held is not None and "ETag" in self.headers:
+            self.conditional += 1
+            if held.keys is self.keys:
+                return held.confirmed(self.headers, asked_at=asked_at)
+        return PublishedKeySet(self.keys, "https://issuer.example/keys", self.headers, asked_at)
 
 
 class StaticKeys:
-    """Keys that are simply there, until they are changed."""
+    """
+    Keys that are simply there, until they are changed.
+
+    Attributes:
+        asked: one ``may_ask`` flag for each search.
+    """
 
     def __init__(self, keys: KeySet | None = None) -> None:
         self.keys = keys or key_set()
         self.generation = 1
         self.usable = True
+        self.asked: list[bool] = []
 
     def change(self, keys: KeySet) -> None:
         self.keys = keys
@@ -96,7 +114,8 @@ class StaticKeys:
     def vouches_for(self, generation: int) -> bool:
         return self.usable and generation == self.generation
 
-    async def find(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
+    async def find(self, token: UnverifiedToken, *, may_ask: bool) -> tuple[VerificationKey, ...]:
+        self.asked.append(may_ask)
         return self.keys.candidates(
             key_id=token.jws.key_id, algorithm=canonical_algorithm(token.jws.algorithm)
         )

@@ -7,7 +7,7 @@ from aiohttp import ClientSession, web
 from pytest_aiohttp import AiohttpServer
 
 from server.client import TokenQuery, TokenRefusedError, is_still_published, request_token
-from server.jwks.client import open_session
+from server.jwks.connection import open_session
 from tests.minting import header, private_key, public_jwk, unsigned
 
 

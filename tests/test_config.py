@@ -44,7 +44,8 @@ def test_where_the_file_is_silent_the_defaults_hold() -> None:
     assert config.issuers[0].profile == "jwt"
     assert config.issuers[0].leeway == 30
     assert config.issuers[0].scope_claims == ("scope", "scp")
-    assert config.jwks.model_dump() == {
+    assert config.jwks.store.get_secret_value() == "memory://"
+    assert config.jwks.model_dump(exclude={"store"}) == {
         "refresh_interval": 300,
         "min_refresh_interval": 60,
         "max_refresh_interval": 900,

@@ -105,7 +105,7 @@ async def test_two_issuers_each_have_their_own_keys_and_audience() -> None:
 
 async def test_junk_never_reaches_the_keys() -> None:
     class NoKeys(StaticKeys):
-        async def find(self, token: object) -> tuple[()]:
+        async def find(self, token: object, *, may_ask: bool) -> tuple[()]:
             raise AssertionError(token)
 
     protector = ResourceProtector(

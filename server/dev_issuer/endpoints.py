@@ -1,6 +1,7 @@
 """The development issuer's HTTP endpoints: RFC 6749, RFC 8414, OpenID Connect Discovery."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -9,8 +10,10 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from pydantic import ValidationError
 
 from server.dev_issuer.authorization_server import DevAuthorizationServer
+from server.dev_issuer.faults import Faults, FaultWish, Mode
 from server.dev_issuer.settings import DevIssuerSettings
 from server.dev_issuer.signing_keys import SigningKeys, generate_key
 from server.oauth.jose import parse_object
@@ -28,12 +31,14 @@ class DevIssuer:
         audiences: Audiences,
         keys: SigningKeys,
         *,
+        now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._sleep = sleep
         self._keys = keys
         self._server = DevAuthorizationServer(settings, audiences, keys)
+        self._faults = Faults(now=now, sleep=sleep)
 
     @classmethod
     async def create(cls, settings: DevIssuerSettings, audiences: Audiences) -> Self:
@@ -42,12 +47,13 @@ class DevIssuer:
 
     def app(self) -> web.Application:
         """Make the application that serves it."""
-        app = web.Application(middlewares=[_allow_any_origin])
+        app = web.Application(middlewares=[_allow_any_origin, _refuse_in_oauth])
         app.router.add_get("/.well-known/openid-configuration", self._metadata)
         app.router.add_get("/.well-known/oauth-authorization-server", self._metadata)
         app.router.add_get("/.well-known/jwks.json", self._jwks)
         app.router.add_post("/oauth/token", self._token)
         app.router.add_post("/control/rotate", self._rotate_now)
+        app.router.add_post("/control/fault", self._set_fault)
         app.cleanup_ctx.append(self._turning)
         return app
 
@@ -70,9 +76,10 @@ class DevIssuer:
             await self._sleep(self._settings.rotate_every)
             await self.rotate(revoke=False)
 
-    async def _metadata(self, _request: web.Request) -> web.Response:
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
         base = self._settings.name.rstrip("/")
-        return web.json_response(
+        return await self._faults.answer(
+            request,
             {
                 "issuer": self._settings.name,
                 "token_endpoint": f"{base}/oauth/token",
@@ -86,35 +93,40 @@ class DevIssuer:
                 ],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
-            }
+            },
+            {},
         )
 
     def _scopes(self) -> list[str]:
         return sorted({scope for client in self._settings.clients for scope in client.scopes})
 
-    async def _jwks(self, _request: web.Request) -> web.Response:
-        return web.json_response(
-            self._keys.published, headers={"Cache-Control": f"max-age={_KEYS_MAX_AGE}"}
-        )
+    async def _jwks(self, request: web.Request) -> web.StreamResponse:
+        headers = {"Cache-Control": f"max-age={_KEYS_MAX_AGE}"}
+        return await self._faults.answer(request, self._keys.published, headers)
 
     async def _token(self, request: web.Request) -> web.Response:
-        try:
-            answer = self._server.issue(await _parameters(request), request.headers)
-        except InvalidRequestError as error:
-            answer = self._server.handle_error_response(None, error)
+        answer = self._server.issue(await _parameters(request), request.headers)
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
 
     async def _rotate_now(self, request: web.Request) -> web.Response:
-        try:
-            wishes = await _json_object(request) if request.can_read_body else {}
-        except InvalidRequestError as error:
-            return web.json_response(dict(error.get_body()), status=400)
+        wishes = await _json_object(request) if request.can_read_body else {}
         match wishes.get("revoke", False):
             case bool(revoke):
                 await self.rotate(revoke=revoke)
                 return web.json_response({"kid": self._keys.current.kid})
-        refused = InvalidRequestError("'revoke' must be true or false")
-        return web.json_response(dict(refused.get_body()), status=400)
+        raise InvalidRequestError("'revoke' must be true or false")
+
+    async def _set_fault(self, request: web.Request) -> web.Response:
+        try:
+            wish = FaultWish.model_validate(await _json_object(request))
+        except ValidationError:
+            known = ", ".join(Mode)
+            raise InvalidRequestError(
+                f"'mode' must be one of {known}; 'seconds' more than 0 and at most a day"
+            ) from None
+        self._faults.set(wish)
+        structlog.get_logger().info("dev_issuer.fault", mode=wish.mode, seconds=wish.seconds)
+        return web.json_response({"mode": wish.mode, "seconds": wish.seconds})
 
 
 @web.middleware
@@ -131,6 +143,15 @@ async def _allow_any_origin(request: web.Request, handler: Handler) -> web.Strea
             raise
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
+
+
+@web.middleware
+async def _refuse_in_oauth(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except InvalidRequestError as error:  # RFC 6749 section 5.2
+        headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+        return web.json_response(dict(error.get_body()), status=400, headers=headers)
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:

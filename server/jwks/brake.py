@@ -6,6 +6,8 @@ _BURST = 2
 _REWARDS = 32
 _REWARD_INTERVAL = 1.0
 _REMEMBERED = 1024
+_MEMORY = 30.0
+_LONG_AGO = float("-inf")
 
 
 class TokenBucket:
@@ -41,36 +43,49 @@ class UnknownKeyBrake:
     """
     Says which unknown key may cause a fetch: two at once, then one each *cooldown* seconds.
 
-    A key that the issuer is known not to have, because it took it back or because we have asked,
-    never takes the last permit: somebody who goes on with a dead token must not keep us from
-    seeing a new key.  A fetch that brought keys that are really new is free, within reason: they
-    are the issuer's doing and not a forger's.
+    A key that the issuer did not have when it was last asked is remembered for a while.  After
+    that, as one that the issuer took back, it never takes the last permit: somebody who goes on
+    with a dead token must not keep us from seeing a new key.  A fetch that brought keys that are
+    really new is free, within reason: they are the issuer's doing and not a forger's.
     """
 
     def __init__(self, *, cooldown: float) -> None:
         self._bucket = TokenBucket(burst=_BURST, interval=cooldown)
         self._rewards = TokenBucket(burst=_REWARDS, interval=_REWARD_INTERVAL)
-        self._absent: dict[str | None, None] = {}
+        self._absent: dict[str | None, float] = {}
+
+    def remembers(self, key_id: str | None, *, now: float) -> bool:
+        """Tell whether the issuer has just said that it does not have *key_id*."""
+        return now - self._absent.get(key_id, _LONG_AGO) < _MEMORY
 
     def permits(self, key_id: str | None, *, now: float) -> bool:
         """Take a permit to ask the issuer for *key_id*, if there is one for it."""
         return self._bucket.take(now=now, reserve=1 if key_id in self._absent else 0)
 
-    def remember_absent(self, key_ids: Iterable[str | None]) -> None:
-        """Take note of keys that the issuer does not have."""
-        for key_id in key_ids:
-            self._absent.pop(key_id, None)  # so that it stands last
-            self._absent[key_id] = None
-        while len(self._absent) > _REMEMBERED:
-            del self._absent[next(iter(self._absent))]
+    def give_back(self) -> None:
+        """Return a permit: the issuer was not asked after all."""
+        self._bucket.give_back()
 
-    def reward(self, key_ids: Iterable[str | None], *, now: float) -> None:
-        """Give the permit back that brought *key_ids*, if one of them is really new."""
+    def learn_absent(self, key_id: str | None, *, now: float) -> None:
+        """Take note of a key that the issuer was asked for and does not have."""
+        self._note(key_id, now)
+
+    def reward(self, added: Iterable[str | None], *, now: float) -> None:
+        """Give the permit back that brought *added*, if one of them is really new."""
         # Two servers of one issuer may take turns in what they publish; that is nothing new.
-        if any(each not in self._absent for each in key_ids) and self._rewards.take(now=now):
+        if any(each not in self._absent for each in added) and self._rewards.take(now=now):
             self._bucket.give_back()
 
-    def forget(self, key_ids: Iterable[str | None]) -> None:
-        """Take note of keys that the issuer has after all."""
-        for key_id in key_ids:
+    def learn_change(self, *, added: Iterable[str | None], removed: Iterable[str | None]) -> None:
+        """Take note of other keys: what was learned of absent ones is out of date."""
+        self._absent = dict.fromkeys(self._absent, _LONG_AGO)
+        for key_id in removed:
+            self._note(key_id, _LONG_AGO)
+        for key_id in added:  # a key replaced under its name is in both
             self._absent.pop(key_id, None)
+
+    def _note(self, key_id: str | None, asked_at: float) -> None:
+        self._absent.pop(key_id, None)  # so that it stands last
+        self._absent[key_id] = asked_at
+        while len(self._absent) > _REMEMBERED:
+            del self._absent[next(iter(self._absent))]

@@ -1,5 +1,6 @@
-"""What happens to an issuer's keys, told once for each change."""
+"""What happens to an issuer's keys: counted, and told once for each change."""
 
+from collections import Counter
 from enum import StrEnum
 
 import structlog
@@ -14,42 +15,92 @@ class Trigger(StrEnum):
     START = "start"
     TIMER = "timer"
     UNKNOWN_KEY = "unknown_key"
+    FORCED = "forced"
+
+
+class Result(StrEnum):
+    """What became of a fetch."""
+
+    OK = "ok"
+    NOT_MODIFIED = "not_modified"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """What became of a request whose key was unknown."""
+
+    REFETCHED = "refetched"
+    REMEMBERED = "remembered"
+    BRAKED = "braked"
+    OVERFLOW = "overflow"
 
 
 class Journal:
-    """Writes the ``jwks.*`` events of *issuer*."""
+    """
+    Writes the ``jwks.*`` events of *issuer*, and counts what is too frequent for a line.
+
+    Attributes:
+        fetches: of the issuer, by trigger and result.
+        unknown_keys: requests that named one, by outcome.
+        crashes: exceptions that nobody expected.
+    """
 
     def __init__(self, issuer: str) -> None:
         self._log = structlog.get_logger().bind(issuer=issuer)
         self._state = State.EMPTY
         self._unfit: frozenset[UnfitKey] = frozenset()
+        self._failures: set[tuple[Trigger, str]] = set()
         self._is_braking = False
+        self.fetches: Counter[tuple[Trigger, Result]] = Counter()
+        self.unknown_keys: Counter[Outcome] = Counter()
+        self.crashes = 0
 
-    def refreshed(self, trigger: Trigger, keys: KeySet) -> None:
-        """Tell that *keys* were fetched, and which the issuer published in vain."""
-        self._state = State.FRESH
-        self._log.info("jwks.refreshed", trigger=trigger.value, keys=len(keys.keys))
-        for unfit in frozenset(keys.unfit) - self._unfit:
-            report = self._log.error if unfit.is_secret else self._log.warning
-            report("jwks.key_ignored", kid=unfit.key_id, cause=unfit.cause)
-        self._unfit = frozenset(keys.unfit)
+    def refreshed(self, trigger: Trigger, result: Result, keys: KeySet) -> None:
+        """Tell that the issuer gave *keys*, or confirmed them."""
+        self.fetches[trigger, result] += 1
+        self._log.info(
+            "jwks.refreshed", trigger=trigger.value, result=result.value, keys=len(keys.keys)
+        )
+        self._failures.clear()
+
+    def taken_over(self, keys: KeySet) -> None:
+        """Tell that another process had newer *keys*."""
+        self._log.info("jwks.refreshed", trigger="store", keys=len(keys.keys))
+
+    def ignored(self, unfit: tuple[UnfitKey, ...]) -> None:
+        """Tell which keys the issuer publishes in vain."""
+        for each in sorted(frozenset(unfit) - self._unfit, key=str):
+            report = self._log.error if each.is_secret else self._log.warning
+            report("jwks.key_ignored", kid=each.key_id, cause=each.cause)
+        self._unfit = frozenset(unfit)
 
     def rotated(self, *, added: list[str], removed: list[str]) -> None:
         """Tell which keys came and went."""
         self._log.info("jwks.rotated", added=added, removed=removed)
 
-    def failed(self, trigger: Trigger, cause: str, *, state: State, retry_in: float) -> None:
-        """Tell that a fetch failed; and once, that the keys have become stale or expired by it."""
-        self._log.warning(
-            "jwks.refresh_failed", trigger=trigger.value, cause=cause, retry_in=round(retry_in, 1)
-        )
-        if state is not self._state:
-            self._state = state
-            self._log.error(f"jwks.{state.value}")
+    def failed(self, trigger: Trigger, cause: str, *, retry_in: float) -> None:
+        """Tell that a fetch failed; once for each cause, until one succeeds."""
+        self.fetches[trigger, Result.FAILED] += 1
+        if (trigger, cause) not in self._failures:
+            self._failures.add((trigger, cause))
+            self._log.warning(
+                "jwks.refresh_failed",
+                trigger=trigger.value,
+                cause=cause,
+                retry_in=round(retry_in, 1),
+            )
 
     def crashed(self, trigger: Trigger) -> None:
         """Tell, with its traceback, of an exception that nobody expected."""
-        self._log.exception("jwks.refresh_failed", trigger=trigger.value)
+        self.crashes += 1
+        self._log.exception("jwks.refresh_failed", trigger=trigger.value, crashes=self.crashes)
+
+    def aged(self, state: State) -> None:
+        """Tell, once, that the keys have become stale or expired."""
+        if state is not self._state and state in {State.STALE, State.EXPIRED}:
+            report = self._log.warning if state is State.STALE else self._log.error
+            report(f"jwks.{state.value}")
+        self._state = state
 
     def braked(self, *, cooldown: float) -> None:
         """Tell, once, that unknown key IDs cause no more fetches."""

@@ -56,11 +56,9 @@ class RefreshPolicy(Settings):
         """
         Give the life of a key set, in seconds, from its answer's headers (RFC 9111 section 4.2).
 
-        ``max-age`` less ``Age``, else ``Expires`` less ``Date``, kept within bounds.
+        What is stated is kept within bounds.
         """
-        stated = _max_age(headers)
-        if stated is None:
-            stated = _time_to_expiry(headers)
+        stated = parse_freshness(headers)
         if stated is None:
             return self.refresh_interval
         return min(max(stated, self.min_refresh_interval), self.max_refresh_interval)
@@ -83,33 +81,60 @@ class RefreshPolicy(Settings):
             retry_after: what the issuer asked for, in seconds.
         """
         if retry_after is not None:
-            return min(max(retry_after, _SHORTEST_BACK_OFF), _LONGEST_RETRY_AFTER)
+            # Never sooner than asked, and not all replicas at once.
+            asked = max(retry_after, _SHORTEST_BACK_OFF) * (1 + _JITTER * random)
+            return min(asked, _LONGEST_RETRY_AFTER)
         doubled = _SHORTEST_BACK_OFF * 2.0 ** min(failures - 1, 10)
         return max(_LEAST_DELAY, min(_LONGEST_BACK_OFF, doubled) * random)
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Read ``Retry-After`` in seconds (RFC 9110 section 10.2.3); its date form is not read."""
-    return None if value is None else _seconds(value)
+def parse_freshness(headers: Mapping[str, str]) -> float | None:
+    """
+    Read how long an answer stays fresh, in seconds (RFC 9111 section 4.2); none if it is not told.
+
+    ``max-age``, else ``Expires`` less ``Date``; either of them less ``Age``.
+    """
+    stated = _max_age(headers)
+    return _time_to_expiry(headers) if stated is None else stated
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After`` (RFC 9110 section 10.2.3) in seconds; none if it cannot be read."""
+    value = headers.get("Retry-After", "")
+    if (seconds := _seconds(value)) is not None:
+        return seconds
+    return _between(_date(headers.get("Date", "")), _date(value))
+
+
+def parse_age(headers: Mapping[str, str]) -> float:
+    """Read how long an answer has been in caches on the way, in seconds (RFC 9111 section 5.1)."""
+    return _seconds(headers.get("Age", "")) or 0.0
 
 
 def _max_age(headers: Mapping[str, str]) -> float | None:
+    directives: dict[str, str] = {}
     for directive in headers.get("Cache-Control", "").split(","):
         name, _, value = directive.strip().partition("=")
-        if name.lower() in {"no-cache", "no-store"}:
-            return 0.0
-        if name.lower() == "max-age" and (age := _seconds(value.strip('"'))) is not None:
-            return age - (_seconds(headers.get("Age", "")) or 0.0)
-    return None
+        directives.setdefault(name.lower(), value.strip('"'))
+    if not directives.keys().isdisjoint({"no-cache", "no-store"}):
+        return 0.0
+    stated = _seconds(directives.get("max-age", ""))
+    return None if stated is None else stated - parse_age(headers)
 
 
 def _time_to_expiry(headers: Mapping[str, str]) -> float | None:
     if "Expires" not in headers:
         return None
-    expires, date = _date(headers["Expires"]), _date(headers.get("Date", ""))
+    expires = _date(headers["Expires"])
     if expires is None:
         return 0.0  # what is no date is in the past: RFC 9111 section 5.3
-    return None if date is None else (expires - date).total_seconds()
+    stated = _between(_date(headers.get("Date", "")), expires)
+    return None if stated is None else stated - parse_age(headers)
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    # Two dates of one server: our own wall clock may be wrong, and is not asked.
+    return None if start is None or end is None else (end - start).total_seconds()
 
 
 def _date(value: str) -> datetime | None:

@@ -1,10 +1,17 @@
 """An issuer's keys as they are at one time; swapped whole, never changed."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from server.jwks.policy import parse_age
+from server.jwks.published import PublishedKeySet
 from server.oauth.keys import KeySet
+
+# In seconds.  Age has no fractions; clocks that are read one after the other differ a little.
+_PRECISION_OF_AGE = 2.0
+_CLOCK_NOISE = 0.1
 
 
 class State(StrEnum):
@@ -22,18 +29,39 @@ class Snapshot:
     Attributes:
         generation: counts the changes, 0 before the first keys; what was verified under another
             one is not believed.
-        fetched_at, expires_at: on the monotonic clock, in seconds.
+        expires_at: on the monotonic clock, in seconds.
+        published: where the keys are from; nothing before the first.
     """
 
     keys: KeySet
     generation: int
-    fetched_at: float
     expires_at: float
+    published: PublishedKeySet | None
 
-    def succeeded_by(self, keys: KeySet, *, fetched_at: float, lifetime: float) -> Self:
-        """Make the snapshot that comes after this one."""
-        changed = _identities(keys) != _identities(self.keys)
-        return type(self)(keys, self.generation + changed, fetched_at, fetched_at + lifetime)
+    def succeeded_by(self, published: PublishedKeySet, *, lifetime: float) -> Self:
+        """Make the snapshot that comes after this one, of a set that lives for *lifetime*."""
+        changed = _identities(published.keys) != _identities(self.keys)
+        return type(self)(
+            published.keys, self.generation + changed, published.asked_at + lifetime, published
+        )
+
+    def is_newer_than(self, published: PublishedKeySet) -> bool:
+        """Tell whether what is held left the issuer after *published* did."""
+        return (
+            self.published is not None
+            and _left_issuer_at(self.published) - _left_issuer_at(published) > _PRECISION_OF_AGE
+        )
+
+    def is_outdated_by(self, published: PublishedKeySet) -> bool:
+        """Tell whether *published* was asked for later, and what it holds is not older."""
+        if self.published is None:
+            return True
+        is_later = published.asked_at - self.published.asked_at > _CLOCK_NOISE
+        return is_later and not self.is_newer_than(published)
+
+    def age(self, *, now: float) -> float | None:
+        """Give the seconds since the keys were asked for."""
+        return None if self.published is None else now - self.published.asked_at
 
     def state(self, *, now: float, max_stale: float) -> State:
         """Tell how far the keys can be relied on *now*, if they may be used *max_stale* late."""
@@ -44,13 +72,28 @@ class Snapshot:
             return State.FRESH
         return State.STALE if overdue < max_stale else State.EXPIRED
 
+    def time_left(self, *, now: float, max_stale: float) -> float:
+        """Give the seconds to the next change of state; infinite if nothing but keys changes it."""
+        moments = (self.expires_at, self.expires_at + max_stale) if self.generation else ()
+        return min((each - now for each in moments if each > now), default=math.inf)
+
     def names_missing_from(self, other: Self) -> list[str]:
         """Name the keys that are here, and not, or not the same, in *other*."""
         missing = _identities(self.keys) - _identities(other.keys)
         return sorted(name for name, *_ in missing)
 
 
-NOTHING = Snapshot(KeySet(()), generation=0, fetched_at=0.0, expires_at=0.0)
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an operator wants to know; *age* in seconds since the keys were asked for."""
+
+    issuer: str
+    state: State
+    keys: int
+    age: float | None
+
+
+NOTHING = Snapshot(KeySet(()), generation=0, expires_at=0.0, published=None)
 """What there is before the first keys."""
 
 
@@ -58,3 +101,7 @@ def _identities(keys: KeySet) -> frozenset[tuple[str, str, frozenset[str]]]:
     return frozenset(
         (key.key_id or key.thumbprint, key.thumbprint, key.algorithms) for key in keys.keys
     )
+
+
+def _left_issuer_at(published: PublishedKeySet) -> float:
+    return published.asked_at - parse_age(published.headers)

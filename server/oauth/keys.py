@@ -3,7 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from joserfc import jwk, jws
@@ -25,6 +25,11 @@ ALGORITHMS: Mapping[str, tuple[str, str | None]] = {
     "Ed25519": ("OKP", "Ed25519"),
 }
 
+SECRET_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
+"""Those whose key is a secret that issuer and API share (RFC 7518 section 3.2)."""
+
+LEAST_SECRET_BITS = 256
+
 # The public members of each type of key; nothing else is shown to the library.
 _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -33,7 +38,7 @@ _RSA_BITS = range(2048, 8192 + 1)
 _MAX_KEYS = 100
 _MAX_CANDIDATES = 4
 
-_registry = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+_registry = jws.JWSRegistry(algorithms=[*ALGORITHMS, *SECRET_ALGORITHMS])
 
 
 def canonical_algorithm(name: str) -> str:
@@ -44,18 +49,40 @@ def canonical_algorithm(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
     """
-    A public key that signatures are verified with.
+    A key that signatures are verified with: a public one, or a shared secret.
 
     Attributes:
         key_id: ``kid``, if the issuer gives one.
         algorithms: those that this key may be used with.
-        thumbprint: RFC 7638; the same for the same key.
+        thumbprint: RFC 7638; the same for the same key.  Empty for a secret: nothing of it shows.
+        strength: its kind and size, for people: ``RSA 2048``, ``EC P-256``, ``secret 256``.
     """
 
     key_id: str | None
     algorithms: frozenset[str]
     thumbprint: str
-    _key: jwk.Key
+    strength: str
+    _key: jwk.Key = field(repr=False)
+
+    @property
+    def is_secret(self) -> bool:
+        """Tell whether who can verify with it can sign with it."""
+        return self._key.key_type == "oct"
+
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        """The key as it may be published (RFC 7517): it makes the same key again."""
+        if self.is_secret:
+            raise ValueError("a secret is not published")
+        named = {} if self.key_id is None else {"kid": self.key_id}
+        bound = {"alg": min(self.algorithms)} if len(self.algorithms) == 1 else {}
+        kty = self._key.key_type
+        members = self._key.as_dict(private=False)
+        return {"kty": kty, **{n: members[n] for n in _PUBLIC_MEMBERS[kty]}, **named, **bound}
+
+    def answers_to(self, key_id: str) -> bool:
+        """Tell whether a token that names *key_id* may mean this key."""
+        return self.key_id == key_id or self.is_secret
 
     def verifies(self, signature: bytes, signing_input: bytes, *, algorithm: str) -> bool:
         """Tell whether this key made *signature* with *algorithm*."""
@@ -85,6 +112,15 @@ class KeySet:
     keys: tuple[VerificationKey, ...]
     unfit: tuple[UnfitKey, ...] = ()
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JWK set (RFC 7517 section 5) of the usable keys: public members alone."""
+        return {"keys": [key.public_jwk for key in self.keys]}
+
+    def knows(self, key_id: str) -> bool:
+        """Tell whether there is a key that a token may name *key_id*."""
+        return any(key.answers_to(key_id) for key in self.keys)
+
     def candidates(self, *, key_id: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
         """
         Find the keys that a token may have been signed with; none if its key is unknown.
@@ -98,7 +134,7 @@ class KeySet:
             if len(fitting) != 1:
                 raise InvalidTokenError(Reason.UNKNOWN_KEY)
             return fitting
-        named = [key for key in self.keys if key.key_id == key_id]
+        named = [key for key in self.keys if key.answers_to(key_id)]
         fitting = tuple(key for key in named if algorithm in key.algorithms)
         if named and not fitting:
             raise InvalidTokenError(Reason.KEY_MISMATCH)
@@ -128,6 +164,20 @@ def parse_jwks(document: Mapping[str, Any]) -> KeySet:
     return KeySet(tuple(fit.values()), tuple(unfit))
 
 
+def secret_key_set(secret: bytes) -> KeySet:
+    """
+    Make the set of one key that *secret* is, for whatever key ID a token names.
+
+    Raises:
+        ValueError: it is shorter than 256 bits (RFC 7518 section 3.2).
+    """
+    bits = 8 * len(secret)
+    if bits < LEAST_SECRET_BITS:
+        raise ValueError(f"a secret has {LEAST_SECRET_BITS} bits at least, not {bits}")
+    key = jwk.OctKey.import_key(secret)
+    return KeySet((VerificationKey(None, SECRET_ALGORITHMS, "", f"secret {bits}", key),))
+
+
 def _import(member: object) -> VerificationKey | UnfitKey:
     if not isinstance(member, dict):
         return UnfitKey(None, "it is no object")
@@ -138,8 +188,9 @@ def _import(member: object) -> VerificationKey | UnfitKey:
         return UnfitKey(key_id, "it holds private or symmetric material", is_secret=True)
     try:
         algorithms = _algorithms_of(member)
+        strength = _strength_of(member)
         key = _load(member)
-        return VerificationKey(key_id, algorithms, key.thumbprint(), key)
+        return VerificationKey(key_id, algorithms, key.thumbprint(), strength, key)
     except _UnfitKeyError as unfit:
         return UnfitKey(key_id, str(unfit))
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, JoseError):
@@ -166,13 +217,16 @@ def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
     return fitting
 
 
-def _load(member: Mapping[str, Any]) -> jwk.Key:
-    if member["kty"] == "RSA" and _rsa_size(member["n"]) not in _RSA_BITS:
+def _strength_of(member: Mapping[str, Any]) -> str:
+    if member["kty"] != "RSA":
+        return f"{member['kty']} {member['crv']}"
+    bits = int.from_bytes(urlsafe_b64decode(member["n"] + "==")).bit_length()
+    if bits not in _RSA_BITS:
         raise _UnfitKeyError(f"its size is not {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits")
+    return f"RSA {bits}"
+
+
+def _load(member: Mapping[str, Any]) -> jwk.Key:
     # Without padding, which some issuers add: a key that works is a key.
     names = ("kty", *_PUBLIC_MEMBERS[member["kty"]])
     return jwk.import_key({name: member[name].rstrip("=") for name in names})
-
-
-def _rsa_size(modulus: str) -> int:
-    return int.from_bytes(urlsafe_b64decode(modulus + "==")).bit_length()

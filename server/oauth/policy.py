@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from server.oauth.errors import InvalidTokenError, Reason
-from server.oauth.keys import ALGORITHMS, canonical_algorithm
+from server.oauth.keys import ALGORITHMS, SECRET_ALGORITHMS, canonical_algorithm
 from server.oauth.unverified_token import UnverifiedToken
 from server.settings import IssuerUrl, Seconds, Settings
 
@@ -19,8 +19,9 @@ def _as_list(value: object) -> object:
 
 
 def _check_algorithm(name: str) -> str:
-    if (name := canonical_algorithm(name)) not in ALGORITHMS:
-        raise ValueError(f"must be one of {', '.join(ALGORITHMS)}")
+    known = [*ALGORITHMS, *sorted(SECRET_ALGORITHMS)]
+    if (name := canonical_algorithm(name)) not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
     return name
 
 

@@ -1,36 +1,59 @@
-"""The admin listener: is the process alive, can it judge tokens?"""
+"""The admin listener: is the process alive, can it judge tokens, and fetch the keys now."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
-from server.jwks.remote_key_set import RemoteKeySet, Status
+from server.jwks.journal import Result, Trigger
+from server.jwks.snapshot import Status
 from server.web.observation import observe, stamp
 from server.web.problems import problem_details
 
 
-def operations_app(
-    keys: Sequence[RemoteKeySet], *, draining: Callable[[], bool]
-) -> web.Application:
+class IssuerKeys(Protocol):
+    """The keys of one issuer, as an operator sees them."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether tokens can be judged."""
+
+    @property
+    def status(self) -> Status:
+        """What an operator wants to know."""
+
+    async def refresh(self, trigger: Trigger, /) -> Result | None:
+        """Fetch the keys."""
+
+
+def operations_app(keys: Sequence[IssuerKeys], *, draining: Callable[[], bool]) -> web.Application:
     """Make the application that operators ask; never on the public port."""
+
+    def status() -> str:
+        ready = all(each.is_usable for each in keys)
+        return "draining" if draining() else "ready" if ready else "not_ready"
 
     async def livez(_request: web.Request) -> web.Response:
         return _answer({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = all(each.is_usable for each in keys)
-        status = "draining" if draining() else "ready" if ready else "not_ready"
-        return _answer(
-            {"status": status, "issuers": [_row(each.status) for each in keys]},
-            status=200 if status == "ready" else 503,
-        )
+        rows = [_row(each.status) for each in keys]
+        code = 200 if status() == "ready" else 503
+        return _answer({"status": status(), "issuers": rows}, status=code)
+
+    async def refresh(_request: web.Request) -> web.Response:
+        results = await asyncio.gather(*(each.refresh(Trigger.FORCED) for each in keys))
+        pairs = zip(keys, results, strict=True)
+        rows = [_row(each.status) | {"result": result} for each, result in pairs]
+        return _answer({"status": status(), "issuers": rows})
 
     app = web.Application(middlewares=[observe, problem_details("operations")])
     app.on_response_prepare.append(stamp)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
+    app.router.add_post("/jwks/refresh", refresh)
     return app
 
 

@@ -5,7 +5,8 @@ from aiohttp.test_utils import TestClient
 from structlog.typing import EventDict
 
 from server.dev_issuer.signing_keys import SigningKeys
-from server.jwks.client import discover, open_session
+from server.jwks.connection import open_session
+from server.jwks.discovery import discover
 from server.oauth.keys import parse_jwks
 from tests.fakes import FakeClock
 

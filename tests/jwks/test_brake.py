@@ -37,7 +37,7 @@ def test_a_permit_in_reserve_is_not_taken() -> None:
 
 def test_a_key_that_is_known_to_be_absent_never_takes_the_last_permit() -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent(["dead"])
+    brake.learn_change(added=[], removed=["dead"])
 
     assert [brake.permits("dead", now=time) for time in (0, 1, 20)] == [True, False, False]
     assert brake.permits("new", now=21)
@@ -45,16 +45,16 @@ def test_a_key_that_is_known_to_be_absent_never_takes_the_last_permit() -> None:
 
 def test_a_key_that_has_come_back_is_like_any_other() -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent(["back"])
-    brake.forget(["back", None, "other"])
+    brake.learn_change(added=[], removed=["back"])
+    brake.learn_change(added=["back", "other"], removed=[])
 
     assert [brake.permits("back", now=0) for _ in range(3)] == [True, True, False]
 
 
 def test_only_so_many_absent_keys_are_remembered() -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent(str(number) for number in range(1024))
-    brake.remember_absent(["0", "one more"])
+    brake.learn_change(added=[], removed=[str(number) for number in range(1024)])
+    brake.learn_change(added=[], removed=["0", "one more"])
 
     assert [brake.permits("0", now=0) for _ in range(2)] == [True, False], "it was named again"
     assert brake.permits("1", now=0), "the oldest is forgotten"
@@ -70,7 +70,7 @@ def test_a_fetch_that_brought_a_new_key_is_free() -> None:
 
 def test_a_key_that_comes_back_earns_nothing() -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent(["back"])
+    brake.learn_change(added=[], removed=["back"])
 
     for _ in range(2):
         assert brake.permits("invented", now=0)
@@ -94,10 +94,44 @@ def test_new_keys_without_end_are_not_free_without_end() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1000), st.sampled_from("abcd")), max_size=200))
 def test_whatever_is_known_to_be_absent_the_bound_holds(asked: list[tuple[float, str]]) -> None:
     brake = UnknownKeyBrake(cooldown=30)
-    brake.remember_absent("ab")
+    brake.learn_change(added=[], removed="ab")
 
     asked.sort()
     taken = sum(brake.permits(key_id, now=time) for time, key_id in asked)
 
     elapsed = asked[-1][0] - asked[0][0] if asked else 0
     assert taken <= 2 + elapsed / 30 + 1e-6
+
+
+def test_a_key_that_the_issuer_was_asked_for_in_vain_is_remembered_for_half_a_minute() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.learn_absent("invented", now=0)
+
+    assert [brake.remembers("invented", now=now) for now in (0, 29, 30)] == [True, True, False]
+    assert not brake.remembers("another", now=0)
+
+
+def test_other_keys_make_what_was_remembered_out_of_date() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.learn_absent("early", now=0)
+    brake.learn_change(added=["new"], removed=["old"])
+
+    assert not brake.remembers("early", now=1)
+    assert not brake.remembers("old", now=1), "it may be back: two servers may disagree"
+
+
+def test_only_so_many_keys_are_remembered() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    for number in range(1025):
+        brake.learn_absent(str(number), now=0)
+
+    assert not brake.remembers("0", now=1)
+    assert all(brake.remembers(str(number), now=1) for number in range(1, 1025))
+
+
+def test_a_permit_that_was_not_needed_is_given_back() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+
+    for number in range(10):
+        assert brake.permits(str(number), now=0)
+        brake.give_back()

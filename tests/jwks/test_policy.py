@@ -47,6 +47,8 @@ def later(seconds: int) -> str:
         ({"Cache-Control": "max-age=" + "9" * 400, "Age": "9" * 400}, 60),
         ({"Expires": later(120)}, 300),
         ({"Date": DATE, "Expires": later(120), "Cache-Control": "max-age=600"}, 600),
+        ({"Date": DATE, "Expires": later(200), "Age": "80"}, 120),
+        ({"Cache-Control": "max-age=120, no-cache"}, 60),
     ],
     ids=str,
 )
@@ -72,15 +74,36 @@ def test_back_off_grows_to_a_minute_and_no_further(failures: int, random: float)
 
 @pytest.mark.parametrize(("asked", "delay"), [(0, 1), (7, 7), (1000, 300)])
 def test_the_issuer_may_ask_for_a_pause_within_bounds(asked: float, delay: float) -> None:
-    assert RefreshPolicy().retry_in(1, random=1, retry_after=asked) == delay
+    assert RefreshPolicy().retry_in(1, random=0, retry_after=asked) == delay
+
+
+@given(st.floats(0, 10**6), st.floats(0, 1))
+def test_a_pause_is_never_shorter_than_asked_for_nor_longer_than_five_minutes(
+    asked: float, random: float
+) -> None:
+    delay = RefreshPolicy().retry_in(1, random=random, retry_after=asked)
+
+    assert min(asked, 300) <= delay <= min(300, 1.1 * max(asked, 1))
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"),
-    [(None, None), ("7", 7), ("soon", None), ("-1", None), (DATE, None), ("9" * 400, 2**31)],
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "9" * 400}, 2**31),
+        ({"Retry-After": later(90), "Date": DATE}, 90),
+        ({"Retry-After": later(-90), "Date": DATE}, -90),
+        ({"Retry-After": later(90)}, None),
+    ],
+    ids=str,
 )
-def test_a_pause_is_read_in_seconds(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value) == seconds
+def test_a_pause_is_read_in_seconds_or_as_a_date(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert parse_retry_after(headers) == seconds
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 import pytest
+from pydantic import SecretStr
 from pytest_aiohttp import AiohttpClient
 from structlog.typing import EventDict
 
+from server.jwks.fixed_key_set import FixedKeySet
 from server.jwks.journal import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
+from server.jwks.sharing import SharedKeys
+from server.jwks.store import Store
 from server.web.operations import operations_app
 from tests.fakes import FakeClock, FakeIssuer
+from tests.minting import key_set
 
 NAME = "https://issuer.example/"
 
@@ -15,9 +20,10 @@ class Operations:
     """The admin listener over one key set, and what moves it."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.issuer = FakeIssuer()
+        self.issuer = FakeIssuer(clock=clock)
+        shared = SharedKeys(NAME, Store.open(SecretStr("memory://")), clock=clock)
         self.keys = RemoteKeySet(
-            NAME, self.issuer.fetch, RefreshPolicy(), now=clock, sleep=clock.sleep
+            NAME, self.issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep
         )
         self.draining = False
         self.app = operations_app([self.keys], draining=lambda: self.draining)
@@ -86,3 +92,40 @@ async def test_while_draining_it_is_not_ready(
     assert status == 503
     assert isinstance(body, dict)
     assert body["status"] == "draining"
+
+
+async def test_a_refresh_that_is_forced_tells_what_became_of_it(
+    aiohttp_client: AiohttpClient, operations: Operations, clock: FakeClock
+) -> None:
+    client = await aiohttp_client(operations.app)
+    operations.issuer.headers = {"ETag": '"a"'}
+
+    answers = []
+    for down in (False, False, True):
+        operations.issuer.down = down
+        response = await client.post("/jwks/refresh")
+        assert response.status == 200
+        answers.append(await response.json())
+
+    assert [each["status"] for each in answers] == ["ready"] * 3
+    assert [each["issuers"][0]["result"] for each in answers] == ["ok", "not_modified", "failed"]
+    assert answers[0]["issuers"][0] == {
+        "issuer": NAME,
+        "state": "fresh",
+        "keys": 1,
+        "age_seconds": 0,
+        "result": "ok",
+    }
+    assert operations.issuer.fetches == [True] * 3, "past the caches"
+
+
+async def test_keys_that_are_configured_are_there_and_need_no_refresh(
+    aiohttp_client: AiohttpClient, log: list[EventDict]
+) -> None:
+    keys = FixedKeySet(NAME, key_set())
+    client = await aiohttp_client(operations_app([keys], draining=lambda: False))
+
+    row = {"issuer": NAME, "state": "fresh", "keys": 1}
+    assert await (await client.get("/readyz")).json() == {"status": "ready", "issuers": [row]}
+    answer = await (await client.post("/jwks/refresh")).json()
+    assert answer["issuers"] == [row | {"result": "not_modified"}]

@@ -203,7 +203,7 @@ async def test_a_form_is_still_there_for_the_handler(make_client: MakeClient) ->
 
 
 class UnavailableKeys(StaticKeys):
-    async def find(self, token: object) -> Any:
+    async def find(self, token: object, *, may_ask: bool) -> Any:
         raise KeysUnavailableError(retry_after=6.2)
 
 

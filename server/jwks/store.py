@@ -1,0 +1,147 @@
+"""A place that several processes share, through aiocache; whatever it does, nobody is harmed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from aiocache import BaseCache, RedisCache, SimpleMemoryCache
+from aiocache.serializers import StringSerializer
+from pydantic import AfterValidator, SecretStr
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+_NAMESPACE = "keyturn:jwks"
+_REDIS_PORT = 6379
+_TIMEOUT = 0.25
+_CONNECTIONS = 8
+_REST = 10.0
+
+_T = TypeVar("_T")
+
+
+def _check_store(url: SecretStr) -> SecretStr:
+    fault = "must be memory:// or redis://host:port/db"
+    try:
+        parts = urlsplit(url.get_secret_value())
+        database = parts.path.strip("/") or "0"
+        port = parts.port
+    except ValueError:
+        raise ValueError(fault) from None
+    if parts.query or parts.fragment or port == 0:
+        raise ValueError(fault)
+    if parts.scheme == "memory" and not parts.netloc and not parts.path:
+        return url
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError(fault)
+    if not (database.isascii() and database.isdigit()):
+        raise ValueError(fault)
+    return url
+
+
+StoreUrl = Annotated[SecretStr, AfterValidator(_check_store)]
+"""``memory://`` or ``redis://[user:password@]host[:port][/db]``; ``rediss`` for TLS."""
+
+
+class Store:
+    """
+    Texts by name, in *cache*.
+
+    Each question has a limit of time.  After one that failed the store is left alone for a while;
+    that is told once.
+    """
+
+    def __init__(self, cache: BaseCache, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._cache = cache
+        self._now = now
+        self._resting_until = float("-inf")
+        self._is_failing = False
+        self._writing: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def open(cls, url: SecretStr) -> Self:
+        """Make the store at *url*, which is connected to when it is first used."""
+        common: dict[str, Any] = {
+            "serializer": StringSerializer(),
+            "namespace": _NAMESPACE,
+            "timeout": _TIMEOUT,
+        }
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme == "memory":
+            return cls(SimpleMemoryCache(**common))
+        connection: dict[str, Any] = {"retry": Retry(NoBackoff(), 1)}
+        if parts.username:
+            connection["username"] = unquote(parts.username)
+        return cls(
+            RedisCache(
+                endpoint=parts.hostname,
+                port=parts.port or _REDIS_PORT,
+                db=int(parts.path.strip("/") or 0),
+                password=unquote(parts.password) if parts.password else None,
+                pool_max_size=_CONNECTIONS,
+                create_connection_timeout=_TIMEOUT,
+                ssl=parts.scheme == "rediss",
+                connection_pool_kwargs=connection,
+                **common,
+            )
+        )
+
+    async def get(self, name: str, *, issuer: str) -> str | None:
+        """Give the text under *name*; nothing if there is none, or if the store fails."""
+        text = await self._try(lambda: self._cache.get(name), issuer, otherwise=None)
+        return text if isinstance(text, str) else None
+
+    async def claim(self, name: str, *, seconds: int, issuer: str) -> bool:
+        """Take *name* for *seconds*; tell whether it is ours: also if the store fails."""
+
+        async def claim() -> bool:
+            try:
+                await self._cache.add(name, "", ttl=seconds)
+            except ValueError:
+                return False  # aiocache's word for a name that is taken
+            return True
+
+        return await self._try(claim, issuer, otherwise=True)
+
+    def put(self, name: str, text: str, *, seconds: int, issuer: str) -> None:
+        """Keep *text* for *seconds*: in the background, nobody waits for it."""
+        self._write(lambda: self._cache.set(name, text, ttl=seconds), issuer)
+
+    def remove(self, name: str, *, issuer: str) -> None:
+        """Take *name* away: in the background, nobody waits for it."""
+        self._write(lambda: self._cache.delete(name), issuer)
+
+    async def close(self) -> None:
+        """Finish what is being written and leave."""
+        await asyncio.gather(*self._writing)
+        if isinstance(self._cache, RedisCache):
+            await self._cache.client.aclose()
+
+    def _write(self, operation: Callable[[], Awaitable[Any]], issuer: str) -> None:
+        async def write() -> None:
+            await self._try(operation, issuer, otherwise=None)
+
+        task = asyncio.create_task(write())
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _try(
+        self, operation: Callable[[], Awaitable[_T]], issuer: str, *, otherwise: _T
+    ) -> _T:
+        if self._now() < self._resting_until:
+            return otherwise
+        log = structlog.get_logger().bind(issuer=issuer)
+        try:
+            result = await operation()
+        except Exception as error:  # noqa: BLE001 (a store that fails in whatever way is a warning)
+            self._resting_until = self._now() + _REST
+            if not self._is_failing:
+                log.warning("jwks.store_failed", cause=type(error).__name__)
+            self._is_failing = True
+            return otherwise
+        if self._is_failing:
+            self._is_failing = False
+            log.info("jwks.store_recovered")
+        return result

@@ -1,0 +1,97 @@
+import asyncio
+import gzip
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from server.jwks.document import JWKSFetchError, fetch_document
+from tests.jwks.conftest import Endpoint
+
+
+async def fetch(session: ClientSession, endpoint: Endpoint, *, timeout: float = 5) -> Any:
+    return await fetch_document(session, endpoint.base + "keys", timeout=timeout)
+
+
+async def test_a_document_comes_with_its_headers(
+    session: ClientSession, endpoint: Endpoint
+) -> None:
+    endpoint.gives("/keys", {"keys": []}, **{"Cache-Control": "max-age=60"})
+
+    document = await fetch(session, endpoint)
+
+    assert document.members == {"keys": []}
+    assert document.headers["Cache-Control"] == "max-age=60"
+
+
+async def test_a_fresh_document_is_asked_for_past_the_caches(
+    session: ClientSession, endpoint: Endpoint
+) -> None:
+    endpoint.gives("/keys", {})
+
+    await fetch_document(session, endpoint.base + "keys", timeout=5, fresh=True)
+    await fetch(session, endpoint)
+
+    assert [each.get("Cache-Control") for each in endpoint.headers] == ["no-cache", None]
+
+
+BOMB = gzip.compress(b'{"keys": "' + b"x" * 10_000_000 + b'"}')
+
+
+@pytest.mark.parametrize(
+    ("response", "cause"),
+    [
+        ({"status": 500}, "answered 500"),
+        ({"status": 204}, "answered 204"),
+        ({"status": 302, "headers": {"Location": "/elsewhere"}}, "answered 302"),
+        ({"body": b""}, "JSON object"),
+        ({"body": b"<html>"}, "JSON object"),
+        ({"body": b'{"keys": ['}, "JSON object"),
+        ({"body": b"[]"}, "JSON object"),
+        ({"body": b"\xff\xfe"}, "JSON object"),
+        ({"body": b"[" * 100_000}, "JSON object"),
+        ({"body": b'{"keys": "' + b"x" * 300_000 + b'"}'}, "more than 262144 bytes"),
+        ({"body": BOMB, "headers": {"Content-Encoding": "gzip"}}, "more than 262144 bytes"),
+        ({"body": b"no gzip", "headers": {"Content-Encoding": "gzip"}}, "could not be fetched"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_what_is_no_answer_is_one_kind_of_error(
+    session: ClientSession, endpoint: Endpoint, response: dict[str, Any], cause: str
+) -> None:
+    endpoint.sends("/keys", **response)
+    endpoint.gives("/elsewhere", {"keys": []})
+
+    with pytest.raises(JWKSFetchError, match=cause):
+        await fetch(session, endpoint)
+
+    assert endpoint.asked == ["/keys"], "no redirect is followed"
+
+
+async def test_the_pause_that_an_issuer_asks_for_is_handed_on(
+    session: ClientSession, endpoint: Endpoint
+) -> None:
+    endpoint.sends("/keys", status=429, headers={"Retry-After": "17"})
+
+    with pytest.raises(JWKSFetchError) as failed:
+        await fetch(session, endpoint)
+
+    assert failed.value.retry_after == 17
+
+
+async def test_a_slow_issuer_is_not_waited_for(session: ClientSession, endpoint: Endpoint) -> None:
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    endpoint.answers["/keys"] = never
+
+    with pytest.raises(JWKSFetchError, match="in time"):
+        await fetch(session, endpoint, timeout=0.05)
+
+
+async def test_an_issuer_that_is_not_there_is_an_error(
+    session: ClientSession, unused_tcp_port: int
+) -> None:
+    with pytest.raises(JWKSFetchError, match="ClientConnectorError"):
+        await fetch_document(session, f"http://127.0.0.1:{unused_tcp_port}/keys", timeout=5)
