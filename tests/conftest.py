@@ -1,5 +1,6 @@
 """What tests ask for by name."""
 
+import shutil
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from server.web.listener import Runner
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
+from tests.processes import Redis
 
 
 class KeyturnServer(TestServer):
@@ -85,6 +87,16 @@ def make_client(
 @pytest.fixture
 async def client(make_client: MakeClient) -> Client:
     return await make_client()
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on the PATH (Debian and Ubuntu: apt install redis-server)")
+    redis = Redis(program)
+    yield redis
+    redis.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from server.jwks.document import JWKSFetchError
 from server.jwks.published import PublishedKeySet
@@ -88,9 +89,10 @@ class FakeIssuer:
             raise JWKSFetchError("down", retry_after=self.retry_after)
         if held is not None and "ETag" in self.headers:
             self.conditional += 1
-            if held.keys is self.keys:
+            if held.keys == self.keys:
                 return held.confirmed(self.headers, asked_at=asked_at)
-        return PublishedKeySet(self.keys, "https://issuer.example/keys", self.headers, asked_at)
+        keys = replace(self.keys)  # read anew each time
+        return PublishedKeySet(keys, "https://issuer.example/keys", self.headers, asked_at)
 
 
 class StaticKeys:

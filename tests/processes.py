@@ -126,3 +126,46 @@ def running(
     finally:
         if process.popen.poll() is None:
             process.stop(signal.SIGKILL)
+
+
+class Redis:
+    """A real Redis of our own, with nothing in it."""
+
+    def __init__(self, program: str) -> None:
+        (self.port,) = free_ports(1)
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process = subprocess.Popen(  # noqa: S603 (a program of the system)
+            [program, "--port", str(self.port), "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def command(self, *words: str) -> str:
+        """Say *words* to it, in its own protocol, and give the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            sent = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+            connection.sendall(f"*{len(words)}\r\n{sent}".encode())
+            answer = connection.recv(64 * 1024).decode()
+        if answer.startswith("-"):
+            raise AssertionError(answer)
+        return answer
+
+    def pause(self) -> None:
+        """Let it hang."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.command("ping")
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return

@@ -1,13 +1,13 @@
 """The brake on fetches that unknown key IDs cause, so that forgers cannot make us a weapon."""
 
 from collections.abc import Iterable
+from typing import Any
 
 _BURST = 2
 _REWARDS = 32
 _REWARD_INTERVAL = 1.0
 _REMEMBERED = 1024
 _MEMORY = 30.0
-_LONG_AGO = float("-inf")
 
 
 class TokenBucket:
@@ -52,40 +52,46 @@ class UnknownKeyBrake:
     def __init__(self, *, cooldown: float) -> None:
         self._bucket = TokenBucket(burst=_BURST, interval=cooldown)
         self._rewards = TokenBucket(burst=_REWARDS, interval=_REWARD_INTERVAL)
-        self._absent: dict[str | None, float] = {}
+        self._asked_at: dict[str, float] = {}
+        self._taken_back: dict[str, None] = {}
 
-    def remembers(self, key_id: str | None, *, now: float) -> bool:
+    def remembers(self, key_id: str, *, now: float) -> bool:
         """Tell whether the issuer has just said that it does not have *key_id*."""
-        return now - self._absent.get(key_id, _LONG_AGO) < _MEMORY
+        asked_at = self._asked_at.get(key_id)
+        return asked_at is not None and now - asked_at < _MEMORY
 
-    def permits(self, key_id: str | None, *, now: float) -> bool:
+    def permits(self, key_id: str, *, now: float) -> bool:
         """Take a permit to ask the issuer for *key_id*, if there is one for it."""
-        return self._bucket.take(now=now, reserve=1 if key_id in self._absent else 0)
+        is_suspect = key_id in self._asked_at or key_id in self._taken_back
+        return self._bucket.take(now=now, reserve=1 if is_suspect else 0)
 
     def give_back(self) -> None:
         """Return a permit: the issuer was not asked after all."""
         self._bucket.give_back()
 
-    def learn_absent(self, key_id: str | None, *, now: float) -> None:
+    def learn_absent(self, key_id: str, *, now: float) -> None:
         """Take note of a key that the issuer was asked for and does not have."""
-        self._note(key_id, now)
+        self._asked_at.pop(key_id, None)  # so that it stands last
+        self._asked_at[key_id] = now
+        _trim(self._asked_at)
 
-    def reward(self, added: Iterable[str | None], *, now: float) -> None:
+    def reward(self, added: Iterable[str], *, now: float) -> None:
         """Give the permit back that brought *added*, if one of them is really new."""
         # Two servers of one issuer may take turns in what they publish; that is nothing new.
-        if any(each not in self._absent for each in added) and self._rewards.take(now=now):
+        if any(each not in self._taken_back for each in added) and self._rewards.take(now=now):
             self._bucket.give_back()
 
-    def learn_change(self, *, added: Iterable[str | None], removed: Iterable[str | None]) -> None:
-        """Take note of other keys: what was learned of absent ones is out of date."""
-        self._absent = dict.fromkeys(self._absent, _LONG_AGO)
+    def learn_change(self, *, added: Iterable[str], removed: Iterable[str]) -> None:
+        """Take note of another generation: what was learned of absent keys is out of date."""
+        self._asked_at.clear()
         for key_id in removed:
-            self._note(key_id, _LONG_AGO)
+            self._taken_back.pop(key_id, None)
+            self._taken_back[key_id] = None
         for key_id in added:  # a key replaced under its name is in both
-            self._absent.pop(key_id, None)
+            self._taken_back.pop(key_id, None)
+        _trim(self._taken_back)
 
-    def _note(self, key_id: str | None, asked_at: float) -> None:
-        self._absent.pop(key_id, None)  # so that it stands last
-        self._absent[key_id] = asked_at
-        while len(self._absent) > _REMEMBERED:
-            del self._absent[next(iter(self._absent))]
+
+def _trim(kept: dict[str, Any]) -> None:
+    while len(kept) > _REMEMBERED:
+        del kept[next(iter(kept))]

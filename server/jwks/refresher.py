@@ -168,8 +168,8 @@ class Refresher:
             published = await self._fetch(None, fresh=True)
         lifetime = self._adopt(published, trigger)
         self._shared.put(published, now=self._now(), keep_for=lifetime + self._policy.max_stale)
-        confirmed = before.published is not None and published.keys is before.published.keys
-        result = Result.NOT_MODIFIED if confirmed else Result.OK
+        is_confirmed = held is not None and published.keys is held.keys  # the very same: a 304
+        result = Result.NOT_MODIFIED if is_confirmed else Result.OK
         self._journal.refreshed(trigger, result, published.keys)
         return result
 

@@ -10,7 +10,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -40,7 +39,6 @@ class SharedKeys:
         self._issuer = issuer
         self._store = store
         self._clock = clock
-        self._name = sha256(issuer.encode()).hexdigest()
         self._lie: str | None = None
 
     async def get(self, *, now: float) -> PublishedKeySet | None:
@@ -50,7 +48,7 @@ class SharedKeys:
         Args:
             now: on the monotonic clock, in seconds.
         """
-        record = await self._store.get(self._name, issuer=self._issuer)
+        record = await self._store.get(self._issuer, issuer=self._issuer)
         if record is None:
             return None
         try:
@@ -71,7 +69,7 @@ class SharedKeys:
             "document": published.keys.document,
         }
         self._store.put(
-            self._name,
+            self._issuer,
             json.dumps(record),
             seconds=max(1, math.ceil(keep_for)),
             issuer=self._issuer,
@@ -87,7 +85,7 @@ class SharedKeys:
 
     @property
     def _claim(self) -> str:
-        return f"{self._name}:claim"
+        return f"{self._issuer}#claim"  # no issuer has a fragment
 
     def _read(self, record: str, *, now: float) -> PublishedKeySet:
         raw = record.encode()

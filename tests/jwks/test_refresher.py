@@ -1,16 +1,24 @@
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
+from pydantic import SecretStr
 from structlog.typing import EventDict
 
-from server.jwks.journal import Trigger
+from server.jwks.document import JWKSFetchError
+from server.jwks.journal import Result, Trigger
+from server.jwks.policy import RefreshPolicy
+from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
+from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import State
+from server.jwks.store import Store
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError
 from server.oauth.keys import parse_jwks
 from tests.fakes import FakeClock, FakeIssuer, settle
-from tests.jwks.conftest import NEW, OLD, events, naming
-from tests.minting import key_set, public_jwk
+from tests.jwks.conftest import NEW, OLD, MakeKeys, events, kept_current, naming
+from tests.minting import ISSUER, key_set, public_jwk
+from tests.processes import free_ports
 
 
 async def test_keys_are_fetched_at_once(running: RemoteKeySet, issuer: FakeIssuer) -> None:
@@ -223,3 +231,311 @@ async def test_stopping_in_mid_fetch_ends_the_fetch(keys: RemoteKeySet, issuer: 
     await settle()
 
     assert asyncio.all_tasks() == before
+
+
+# ---- the timer
+
+
+async def test_a_set_that_has_not_changed_is_confirmed_and_lives_on(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer.headers = {"ETag": '"a"', "Cache-Control": "max-age=100"}
+    await clock.advance(241)
+    generation = running.generation
+
+    await clock.advance(80)
+
+    assert issuer.conditional == 2, "the first answer had no validator: nothing was confirmed yet"
+    assert running.generation == generation
+    assert running.status.age == pytest.approx(1)
+    assert [each["result"] for each in events(log, "jwks.refreshed")] == [
+        "ok",
+        *["not_modified"] * 2,
+    ]
+
+
+async def test_what_a_cache_on_the_way_still_has_does_not_bring_a_removed_key_back(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    removed = issuer.keys
+    issuer.keys = key_set(NEW)
+    await running.refresh(Trigger.FORCED)
+
+    async def cached(held: PublishedKeySet | None, *, fresh: bool) -> PublishedKeySet:
+        keys, headers = (issuer.keys, {}) if fresh else (removed, {"Age": "280"})
+        return PublishedKeySet(keys, "", headers, clock.time)
+
+    issuer.rotation = cached
+    await clock.advance(241)
+
+    assert running.status.age == pytest.approx(1)
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming(OLD.kid), may_ask=False)
+
+
+async def test_a_cache_that_insists_is_believed_in_the_end(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async def cached(held: PublishedKeySet | None, *, fresh: bool) -> PublishedKeySet:
+        return PublishedKeySet(key_set(NEW), "", {"Age": "1000"}, clock.time)
+
+    issuer.rotation = cached
+    await clock.advance(241)
+
+    assert await running.find(naming(NEW.kid), may_ask=False)
+
+
+@pytest.mark.parametrize(("random", "due"), [(0.0, 216), (0.5, 240), (1.0, 264)])
+async def test_replicas_do_not_march_in_step(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, random: float, due: float
+) -> None:
+    async with kept_current(make_keys(random=lambda: random)):
+        await clock.advance(due - 1)
+        assert len(issuer.fetches) == 1
+
+        await clock.advance(2)
+
+        assert len(issuer.fetches) == 2
+
+
+async def test_keys_become_stale_in_the_log_when_they_do_and_not_when_the_next_fetch_fails(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer.down = True
+    issuer.retry_after = 300
+    await clock.advance(299)
+    assert not events(log, "jwks.stale")
+
+    await clock.advance(2)
+
+    assert len(events(log, "jwks.stale")) == 1
+    assert len(issuer.fetches) == 2, "the next is not due before 540 s"
+
+
+async def test_a_failure_is_told_once_for_each_cause(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer.down = True
+    await clock.advance(1200)
+    (failed,) = events(log, "jwks.refresh_failed")
+    assert (failed["trigger"], failed["cause"], failed["issuer"]) == ("timer", "down", ISSUER)
+
+    issuer.down = False
+    await clock.advance(300)
+    issuer.down = True
+    await clock.advance(300)
+
+    assert len(events(log, "jwks.refresh_failed")) == 2
+    assert running.journal.fetches[Trigger.TIMER, Result.FAILED] > 10, "all are counted"
+
+
+async def test_a_set_without_a_usable_key_or_none_at_all_never_replaces_a_good_one(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.fault = JWKSFetchError("has no usable key")
+
+    await clock.advance(600)
+
+    assert running.status.keys == 1
+    assert await running.find(naming(), may_ask=True)
+
+
+async def test_a_smaller_set_is_a_revocation(running: RemoteKeySet, issuer: FakeIssuer) -> None:
+    issuer.keys = key_set(OLD, NEW)
+    await running.refresh(Trigger.TIMER)
+    issuer.keys = key_set(NEW)
+
+    await running.refresh(Trigger.TIMER)
+
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming(OLD.kid), may_ask=False)
+
+
+# ---- forced
+
+
+async def test_who_forces_a_refresh_is_not_served_by_one_that_began_before(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.gate.clear()
+    timer = asyncio.create_task(running.refresh(Trigger.TIMER))
+    await settle()
+    forced = [asyncio.create_task(running.refresh(Trigger.FORCED)) for _ in range(20)]
+    await settle()
+    issuer.gate.set()
+
+    assert await asyncio.gather(timer, *forced) == [Result.OK] * 21
+    assert issuer.fetches in ([False, False, True], [False, False, True, True])
+
+
+async def test_a_forced_refresh_that_fails_does_not_move_the_timer(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.down = True
+    issuer.retry_after = 300
+    assert await running.refresh(Trigger.FORCED) is Result.FAILED
+    issuer.down = False
+
+    await clock.advance(241)
+
+    assert running.status.age == pytest.approx(1)
+
+
+# ---- supervision
+
+
+async def test_the_refresher_survives_what_nobody_expected(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    chances = iter([0.5])
+
+    def random() -> float:
+        return next(chances)  # a fault of ours, in the midst of the arithmetic
+
+    keys = make_keys(random=random)
+    async with kept_current(keys):
+        await clock.advance(600)
+        assert keys.journal.crashes > 0
+        chances = iter([0.5] * 100)
+        await clock.advance(10)
+        fetched = len(issuer.fetches)
+
+        await clock.advance(600)
+
+        assert len(issuer.fetches) == fetched + 2, "it goes on at its pace"
+        assert await keys.find(naming(), may_ask=True)
+    crashed = [event for event in log if event.get("exc_info")]
+    assert len(crashed) == keys.journal.crashes
+
+
+async def test_a_wall_clock_that_jumps_by_a_day_causes_no_storm(
+    issuer: FakeIssuer, clock: FakeClock, store: Store, log: list[EventDict]
+) -> None:
+    jumps = [0.0]
+    keys = RemoteKeySet(
+        ISSUER,
+        issuer.fetch,
+        RefreshPolicy(),
+        SharedKeys(ISSUER, store, clock=lambda: clock.time + jumps[-1]),
+        now=clock,
+        sleep=clock.sleep,
+        random=lambda: 0.5,
+    )
+    async with kept_current(keys):
+        for jump in (86400.0, -86400.0, 0.0):
+            jumps.append(jump)
+            await clock.advance(1000)
+
+    assert len(issuer.fetches) <= 1 + 3000 / 240 + 1
+
+
+# ---- shared with other processes
+
+
+async def test_one_of_many_processes_asks_and_the_others_take_over(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    fleet = [make_keys(random=lambda number=number: number / 15) for number in range(16)]
+    async with AsyncExitStack() as stack:
+        for each in fleet:
+            await stack.enter_async_context(kept_current(each))
+        assert len(issuer.fetches) == 1
+        assert all(each.is_usable for each in fleet)
+
+        await clock.advance(3600)
+
+        assert len(issuer.fetches) <= 1 + 3600 / 216
+        assert all(each.state is State.FRESH for each in fleet)
+
+
+async def test_processes_that_start_at_once_ask_once(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.gate.clear()
+    async with AsyncExitStack() as stack:
+        fleet = [await stack.enter_async_context(kept_current(make_keys())) for _ in range(8)]
+        await clock.advance(0.1)
+        issuer.gate.set()
+        await clock.advance(0.1)
+
+        assert all(each.is_usable for each in fleet)
+        assert len(issuer.fetches) == 1
+
+
+async def test_who_waits_for_another_process_in_vain_asks_by_itself(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, store: Store
+) -> None:
+    assert await SharedKeys(ISSUER, store).claim()  # and then that process died
+    async with kept_current(make_keys()) as keys:
+        assert not keys.is_usable
+
+        await clock.advance(0.5)
+
+        assert keys.is_usable
+
+
+async def test_a_key_that_another_process_has_seen_needs_no_fetch_and_no_permit(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    async with kept_current(make_keys()) as ours, kept_current(make_keys()) as theirs:
+        for number in range(5):
+            await clock.advance(1)
+            issuer.keys = parse_jwks({"keys": [public_jwk(NEW, kid=f"rotation-{number}")]})
+            await theirs.refresh(Trigger.FORCED)
+            issuer.fetches.clear()
+
+            assert await ours.find(naming(f"rotation-{number}"), may_ask=True)
+            assert not issuer.fetches
+    assert [each["trigger"] for each in events(log, "jwks.refreshed")].count("store") == 6
+
+
+async def test_a_process_that_starts_while_the_issuer_is_down_begins_with_the_last_good_keys(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async with kept_current(make_keys()):
+        issuer.down = True
+        await clock.advance(600)
+
+    async with kept_current(make_keys()) as keys:
+        assert keys.state is State.STALE
+        assert keys.status.age == pytest.approx(600)
+        assert await keys.find(naming(), may_ask=True)
+        assert issuer.fetches[-1] is False, "and asked the issuer all the same"
+
+
+async def test_keys_that_are_too_old_are_not_taken_over(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, store: Store
+) -> None:
+    long_ago = PublishedKeySet(key_set(OLD), "", {}, clock.time - 3901)
+    SharedKeys(ISSUER, store, clock=clock).put(long_ago, now=clock.time, keep_for=10)
+    issuer.down = True
+
+    async with kept_current(make_keys()) as keys:
+        assert keys.state is State.EMPTY
+
+
+async def test_a_key_that_was_removed_is_removed_everywhere(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async with kept_current(make_keys()) as ours, kept_current(make_keys()) as theirs:
+        await clock.advance(1)
+        issuer.keys = key_set(NEW)
+        await theirs.refresh(Trigger.FORCED)
+        generation = ours.generation
+
+        await clock.advance(241)
+
+        assert not ours.vouches_for(generation)
+
+
+async def test_a_store_that_is_dead_costs_nothing_but_a_warning(
+    issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    store = Store.open(SecretStr(f"redis://127.0.0.1:{free_ports(1)[0]}/0"))
+    shared = SharedKeys(ISSUER, store, clock=clock)
+    keys = RemoteKeySet(ISSUER, issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep)
+
+    assert await keys.refresh(Trigger.START) is Result.OK
+
+    await store.close()
+    assert [each["event"] for each in log] == ["jwks.store_failed", "jwks.refreshed"]

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from structlog.typing import EventDict
 
-from server.jwks.journal import Trigger
+from server.jwks.journal import Outcome, Trigger
 from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.snapshot import State
@@ -11,7 +11,7 @@ from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
 from server.oauth.keys import parse_jwks
 from server.oauth.unverified_token import UnverifiedToken
 from tests.fakes import FakeClock, FakeIssuer, settle
-from tests.jwks.conftest import NEW, NEWER, OLD, events, naming
+from tests.jwks.conftest import NEW, NEWER, OLD, MakeKeys, events, kept_current, naming
 from tests.minting import header, key_set, public_jwk, unsigned
 
 
@@ -231,3 +231,178 @@ async def test_a_token_without_a_key_id_never_causes_a_fetch(
         await running.find(naming(None), may_ask=True)
 
     assert issuer.fetches == [False, False]
+
+
+# ---- who may cause a fetch, and who waits for it
+
+
+async def test_a_token_that_is_refused_in_any_case_never_causes_a_fetch(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    with pytest.raises(InvalidTokenError) as refused:
+        await running.find(naming("invented"), may_ask=False)
+
+    assert refused.value.reason is Reason.UNKNOWN_KEY
+    assert issuer.fetches == [False]
+
+
+async def test_a_key_that_the_issuer_does_not_have_is_asked_for_once_in_half_a_minute(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    for _ in range(10):
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming("invented"), may_ask=True)
+    assert issuer.fetches == [False, True]
+    assert running.journal.unknown_keys == {Outcome.REFETCHED: 1, Outcome.REMEMBERED: 9}
+
+    await clock.advance(30)
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming("invented"), may_ask=True)
+
+    assert issuer.fetches == [False, True, True]
+
+
+async def test_another_generation_makes_a_remembered_key_worth_a_question(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming(NEWER.kid), may_ask=True)
+    issuer.keys = key_set(OLD, NEW)
+    await running.refresh(Trigger.TIMER)
+    issuer.keys = key_set(OLD, NEW, NEWER)
+
+    assert await running.find(naming(NEWER.kid), may_ask=True)
+
+
+async def test_a_key_that_was_braked_is_not_remembered_as_unknown(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    for number in range(2):
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming(f"invented-{number}"), may_ask=True)
+    issuer.keys = key_set(OLD, NEW)
+    with pytest.raises(InvalidTokenError) as braked:
+        await running.find(naming(NEW.kid), may_ask=True)
+    assert braked.value.reason is Reason.UNKNOWN_KEY
+
+    await clock.advance(30)
+
+    assert await running.find(naming(NEW.kid), may_ask=True)
+    assert running.journal.unknown_keys[Outcome.BRAKED] == 1
+
+
+async def test_ten_thousand_invented_keys_cost_the_issuer_no_more_than_the_bound(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    for number in range(10_000):
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming(f"invented-{number}"), may_ask=True)
+        if number % 100 == 99:
+            await clock.advance(1)
+
+    assert issuer.fetches.count(True) <= 2 + 100 / 30
+    assert await running.find(naming(), may_ask=True)
+
+
+async def test_ten_thousand_invented_keys_while_the_issuer_is_down_cost_no_more(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.down = True
+    for number in range(10_000):
+        with pytest.raises((InvalidTokenError, KeysUnavailableError)):
+            await running.find(naming(f"invented-{number}"), may_ask=True)
+        if number % 100 == 99:
+            await clock.advance(1)
+
+    assert issuer.fetches.count(True) <= 2 + 100 / 30
+    assert await running.find(naming(), may_ask=True)
+
+
+async def test_a_flood_does_not_put_off_the_timer(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    for second in range(1000):
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming(f"invented-{second}"), may_ask=True)
+        await clock.advance(1)
+
+    assert issuer.fetches.count(True) <= 2 + 1000 / 30
+    assert running.state is State.FRESH
+
+
+async def test_the_timer_takes_nothing_from_the_permits(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async with kept_current(make_keys(refresh_interval=1, unknown_key_cooldown=3600)) as keys:
+        await clock.advance(100)
+        assert issuer.fetches.count(False) > 100
+
+        for number in range(2):
+            with pytest.raises(InvalidTokenError):
+                await keys.find(naming(f"invented-{number}"), may_ask=True)
+
+    assert issuer.fetches.count(True) == 2
+
+
+async def test_nobody_waits_longer_than_a_second(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.gate.clear()
+    waiting = asyncio.create_task(running.find(naming(NEW.kid), may_ask=True))
+    await clock.advance(0.9)
+    assert not waiting.done()
+
+    await clock.advance(0.1)
+
+    with pytest.raises(KeysUnavailableError) as unavailable:
+        await waiting
+    assert unavailable.value.retry_after == 1
+    assert running.journal.unknown_keys == {Outcome.OVERFLOW: 1}
+    issuer.gate.set()
+
+
+async def test_no_more_than_a_thousand_wait_and_the_others_are_told_at_once(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.keys = key_set(OLD, NEW)
+    issuer.gate.clear()
+    waiting = [
+        asyncio.create_task(running.find(naming(NEW.kid), may_ask=True)) for _ in range(1100)
+    ]
+    await settle()
+    assert sum(each.done() for each in waiting) == 1100 - 1024
+    issuer.gate.set()
+
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert sum(isinstance(each, KeysUnavailableError) for each in found) == 1100 - 1024
+    assert sum(isinstance(each, tuple) for each in found) == 1024
+    assert issuer.fetches == [False, True]
+
+
+async def test_what_is_known_is_found_at_once_while_others_wait(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.gate.clear()
+    waiting = asyncio.create_task(running.find(naming(NEW.kid), may_ask=True))
+    await settle()
+
+    search = running.find(naming(), may_ask=True)
+
+    with pytest.raises(StopIteration):  # without giving way once
+        search.send(None)
+    issuer.gate.set()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_an_unknown_key_is_asked_for_without_conditions(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.headers = {"ETag": '"coarse"'}
+    await running.refresh(Trigger.TIMER)
+    issuer.conditional = 0
+
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming("invented"), may_ask=True)
+
+    assert issuer.conditional == 0
