@@ -6,15 +6,18 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
+from joserfc import jwk
 
 from server.oauth.unverified_token import UnverifiedToken
-from tests.processes import ROOT, Ports, Process, running
+from tests.minting import AUDIENCE, ISSUER, claims, header, sign
+from tests.processes import ROOT, Ports, Process, Redis, running
 
 
 class Keyturn:
@@ -45,6 +48,17 @@ class Keyturn:
         url = f"{self.ports.issuer_name}control/rotate"
         async with self.session.post(url, json=wish) as answer:
             return str((await answer.json())["kid"])
+
+    async def fault(self, mode: str) -> None:
+        url = f"{self.ports.issuer_name}control/fault"
+        async with self.session.post(url, json={"mode": mode, "seconds": 60}) as answer:
+            assert answer.status == 200
+
+    async def refresh(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.ports.admin}/jwks/refresh"
+        async with self.session.post(url) as answer:
+            rows: list[dict[str, Any]] = (await answer.json())["issuers"]
+            return rows[0]
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
         url = f"http://127.0.0.1:{self.ports.admin}/readyz"
@@ -108,6 +122,37 @@ async def test_a_key_that_has_left_takes_its_tokens_along(keyturn: Keyturn) -> N
     assert await keyturn.status(token=await keyturn.token()) == 200
 
     assert await keyturn.status(token=old) == 401
+
+
+async def test_whatever_the_issuer_does_what_is_known_is_served_and_nobody_is_called_a_forger(
+    keyturn: Keyturn,
+) -> None:
+    for mode in ("down", "error", "garbage", "empty", "huge", "redirect", "truncated"):
+        token = await keyturn.token()
+        assert await keyturn.status(token=token) == 200, mode
+        await keyturn.fault(mode)
+
+        assert (await keyturn.refresh())["result"] == "failed", mode
+        assert await keyturn.status(token=token) == 200, mode
+        await keyturn.rotate()
+        new = await keyturn.token()
+        assert await keyturn.status(token=new) == 503, mode
+        assert (await keyturn.ready())[0] == 200, mode
+
+        await keyturn.fault("none")
+        assert (await keyturn.refresh())["result"] == "ok", mode
+        assert await keyturn.status(token=new) == 200, mode
+
+
+async def test_a_key_that_was_revoked_is_dead_at_once_if_one_asks_for_it(keyturn: Keyturn) -> None:
+    token = await keyturn.token()
+    assert await keyturn.status(token=token) == 200
+    await keyturn.rotate(revoke=True)
+
+    row = await keyturn.refresh()
+
+    assert (row["result"], row["state"], row["keys"]) == ("ok", "fresh", 1)
+    assert await keyturn.status(token=token) == 401
 
 
 async def test_a_forged_token_of_a_new_key_is_refused_and_the_log_says_why(
@@ -263,6 +308,76 @@ async def test_an_issuer_that_is_down_at_first_is_found_when_it_comes(ports: Por
                 assert issuer.stop() == 0
 
             assert await keyturn.status(token=token) == 200, "the keys outlive the issuer"
+
+
+async def test_who_starts_while_the_issuer_is_down_begins_with_what_others_have_shared(
+    ports: Ports, redis: Redis
+) -> None:
+    environ = ports.environ | {"KEYTURN__JWKS__STORE": redis.url}
+    replica = ports.environ | {
+        "KEYTURN__JWKS__STORE": redis.url,
+        "KEYTURN__AUDIENCE": "https://quickstarts/api",
+        "KEYTURN__DEV_ISSUER__ENABLED": "false",
+    }
+    with running(environ=environ) as process:
+        process.wait_for("# 403")
+        async with ClientSession() as session:
+            token = await Keyturn(session, ports, process).token()
+        assert process.stop() == 0  # and the issuer with it
+
+    with running(environ=replica) as process:
+        process.wait_for("jwks.refreshed")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+
+            assert await keyturn.status(token=token) == 200
+            assert (await keyturn.ready())[0] == 200
+        assert process.stop() == 0
+
+    taken_over = [each for each in process.events if each["event"] == "jwks.refreshed"]
+    assert [each["trigger"] for each in taken_over] == ["store"]
+
+
+async def test_a_store_that_hangs_harms_nobody(ports: Ports, redis: Redis) -> None:
+    redis.pause()
+    with running(environ=ports.environ | {"KEYTURN__JWKS__STORE": redis.url}) as process:
+        process.wait_for("# 403")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            for _ in range(3):
+                await keyturn.rotate()
+                assert await keyturn.status(token=await keyturn.token()) == 200
+        assert process.stop() == 0
+
+    warned = [each for each in process.events if each["event"] == "jwks.store_failed"]
+    assert [each["cause"] for each in warned] == ["TimeoutError"]
+
+
+async def test_an_issuer_with_a_secret_needs_no_network(ports: Ports) -> None:
+    secret = "a secret of two hundred and fifty-six bits"
+    key = jwk.OctKey.import_key(secret)
+    issuers = [{"issuer": ISSUER, "audience": AUDIENCE, "secret_env": "API_SECRET"}]
+    environ = ports.environ | {
+        "KEYTURN__ISSUERS": json.dumps(issuers),
+        "KEYTURN__DEV_ISSUER__ENABLED": "false",
+        "API_SECRET": secret,
+    }
+    now = int(time.time())
+    theirs = claims(iat=now, exp=now + 60)
+    with running(environ=environ) as process:
+        process.wait_for("server.started")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            assert await keyturn.status(token=sign(theirs, header(alg="HS256"), key)) == 200
+            assert await keyturn.status(token=sign(theirs)) == 401
+            forger = jwk.OctKey.import_key(secret[::-1])
+            assert await keyturn.status(token=sign(theirs, header(alg="HS256"), forger)) == 401
+            assert (await keyturn.ready())[0] == 200
+        assert process.stop() == 0
+
+    assert secret not in "".join(process.out)
+    reasons = [each.get("auth.reason") for each in process.events if each["event"] == "request"]
+    assert reasons == [None, "algorithm_not_allowed", "bad_signature"]
 
 
 async def test_two_issuers_are_believed_each_for_itself(ports: Ports) -> None:

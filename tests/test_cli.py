@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from server import __version__
 from server.cli import main
 from server.oauth.unverified_token import UnverifiedToken
+from tests.minting import private_key, public_jwk
 from tests.processes import ROOT, Ports, Process, free_ports, running
 
 Capture = pytest.CaptureFixture[str]
@@ -118,6 +120,37 @@ def test_check_prints_a_line_for_each_issuer(
     good, bad = capsys.readouterr().out.splitlines()
     assert good.startswith(f"{ports.issuer_name}  ok: ")
     assert bad.startswith(f"{missing}  no keys: ")
+
+
+def test_check_tells_of_each_key_and_how_long_they_are_good(
+    issuer: Process, ports: Ports, capsys: Capture
+) -> None:
+    assert main(["check"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        rf"{ports.issuer_name}  ok: keys \S+ \(RS256, RSA 2048\); "
+        r"states 300 s, kept for 300 s, next refresh after about 240 s",
+        line,
+    )
+
+
+def test_check_tells_of_keys_that_are_configured(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jwks = [public_jwk(kid="a"), public_jwk(private_key("EC"), kid="b"), {"kid": "c"}]
+    issuers = [
+        {"issuer": "https://fixed.example/", "algorithms": ["RS256"], "jwks": {"keys": jwks}},
+        {"issuer": "https://secret.example/", "secret_env": "API_SECRET"},
+    ]
+    monkeypatch.setenv("API_SECRET", "s" * 32)
+    monkeypatch.setenv("KEYTURN__ISSUERS", json.dumps(issuers))
+
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "https://fixed.example/  ok, no network: keys a (RS256, RSA 2048), b (for none of the allowed algorithms, EC P-256); left out: c (its type or curve is not supported)",
+        "https://secret.example/  ok, no network: keys without kid (HS256 HS384 HS512, secret 256)",
+    ]
 
 
 @pytest.mark.parametrize(

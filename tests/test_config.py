@@ -333,6 +333,18 @@ dev_issuer: { enabled: true }
     assert read(text.replace("localhost:3011", "localhost:3013")).dev_audiences == ("top",)
 
 
+def test_a_store_that_makes_no_sense_is_a_fault_that_does_not_show_its_password() -> None:
+    told = faults(SOUND + "jwks: { store: 'redis://user:s3cret@' }")
+
+    assert told == ["jwks.store: must be memory:// or redis://host:port/db"]
+
+
+def test_the_password_of_the_store_is_not_shown() -> None:
+    config = read(SOUND, {"KEYTURN__JWKS__STORE": "redis://:s3cret@redis.example:6379/0"})
+
+    assert "s3cret" not in repr(config)
+
+
 def test_no_secret_is_shown_when_the_configuration_is() -> None:
     config = read(SOUND + yaml.safe_dump({"dev_issuer": {"clients": [{"client_id": "a", "client_secret": "s3cret"}]}}))  # fmt: skip
 

@@ -1,3 +1,6 @@
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from server.oauth.errors import (
@@ -163,3 +166,25 @@ async def test_after_the_signature_a_refusal_names_the_subject(
     assert isinstance(error, InvalidTokenError)
     assert error.evidence is not None
     assert error.evidence.subject == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("times", "may_ask"),
+    [
+        ({}, True),
+        ({"exp": NOW - 29}, True),
+        ({"exp": NOW - 30}, False),
+        ({"exp": ...}, False),
+        ({"exp": "soon"}, False),
+        ({"nbf": NOW + 31}, False),
+        ({"iat": "then"}, False),
+    ],
+    ids=str,
+)
+async def test_a_token_that_its_own_times_refuse_is_not_worth_a_question(
+    protector: ResourceProtector, keys: StaticKeys, times: dict[str, Any], may_ask: bool
+) -> None:
+    with suppress(AuthError):
+        await protector.admit([f"Bearer {token(**times)}"], authenticated)
+
+    assert keys.asked == [may_ask]

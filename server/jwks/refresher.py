@@ -36,6 +36,7 @@ class Refresher:
         current: the keys; swapped by one assignment, so that readers never see half.
         flight: the fetch that is under way, if any.
         schedule: when the next one is due.
+        is_failing: the issuer could not be asked when it was last tried.
     """
 
     def __init__(  # noqa: PLR0913 (its parts, and the outside world)
@@ -59,6 +60,7 @@ class Refresher:
         self._sleep = sleep
         self.current = NOTHING
         self.flight: Flight | None = None
+        self.is_failing = False
         self.schedule = Schedule(policy, now=now, sleep=sleep, random=random)
 
     @property
@@ -177,6 +179,7 @@ class Refresher:
         lifetime = self._policy.lifetime(published.headers)
         before = self.current
         self.current = before.succeeded_by(published, lifetime=lifetime)
+        self.is_failing = False
         self.schedule.refreshed(asked_at=published.asked_at, lifetime=lifetime)
         self._journal.ignored(published.keys.unfit)
         self._journal.aged(self.state)
@@ -194,6 +197,7 @@ class Refresher:
             self._journal.rotated(added=added, removed=removed)
 
     def _failed(self, trigger: Trigger, cause: str, *, retry_after: float | None) -> Result:
+        self.is_failing = True
         if trigger in {Trigger.START, Trigger.TIMER}:
             # Others move nothing: the timer has its own pace.
             self.schedule.failed(retry_after=retry_after)

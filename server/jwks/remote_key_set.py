@@ -144,8 +144,9 @@ class RemoteKeySet:
             self.journal.released()
             return self._refresher.launch(Trigger.UNKNOWN_KEY, key_id)
         self.journal.braked(cooldown=self._policy.unknown_key_cooldown)
-        if self.state is State.FRESH:
+        if self.state is State.FRESH and not self._refresher.is_failing:
             raise self._unknown(Outcome.BRAKED)
+        # The last question had no answer: that this key is new is as likely as that it is forged.
         self.journal.unknown_keys[Outcome.BRAKED] += 1
         raise self._unavailable(self._policy.unknown_key_cooldown)
 

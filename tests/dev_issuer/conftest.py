@@ -44,5 +44,5 @@ async def issuer(
     signing_keys: SigningKeys,
     clock: FakeClock,
 ) -> TestClient[Any, Any]:
-    issuer = DevIssuer(settings, AUDIENCES, signing_keys, sleep=clock.sleep)
+    issuer = DevIssuer(settings, AUDIENCES, signing_keys, now=clock, sleep=clock.sleep)
     return await aiohttp_client(issuer.app())

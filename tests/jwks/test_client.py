@@ -18,9 +18,13 @@ from tests.minting import public_jwk
 class Discovering:
     """An issuer client that must discover where the keys are."""
 
-    def __init__(self, session: ClientSession, endpoint: Endpoint, clock: FakeClock) -> None:
+    def __init__(
+        self, session: ClientSession, endpoint: Endpoint, clock: FakeClock, *, timeout: float = 5
+    ) -> None:
         self.endpoint = endpoint
-        self.client = IssuerClient(session, endpoint.base, jwks_uri=None, timeout=5, now=clock)
+        self.client = IssuerClient(
+            session, endpoint.base, jwks_uri=None, timeout=timeout, now=clock
+        )
         self.move("keys")
 
     def move(self, path: str) -> None:
@@ -40,11 +44,11 @@ async def test_keys_are_discovered_once_an_hour(
     discovering: Discovering, endpoint: Endpoint, clock: FakeClock
 ) -> None:
     for _ in range(3):
-        assert (await discovering.client.fetch_key_set(fresh=False)).keys.keys
+        assert (await discovering.client.fetch_key_set()).keys.keys
     assert endpoint.asked == [RFC8414, "/keys", "/keys", "/keys"]
 
     clock.time += 3601
-    await discovering.client.fetch_key_set(fresh=False)
+    await discovering.client.fetch_key_set()
 
     assert endpoint.asked[4:] == [RFC8414, "/keys"]
 
@@ -61,27 +65,87 @@ async def test_discovery_and_keys_together_have_one_limit_of_time(
     client = IssuerClient(session, endpoint.base, jwks_uri=None, timeout=0.1, now=clock)
 
     with pytest.raises(JWKSFetchError, match="in time"):
-        await client.fetch_key_set(fresh=False)
+        await client.fetch_key_set()
+
+
+async def test_metadata_that_is_slow_for_once_does_not_take_the_time_for_the_keys(
+    session: ClientSession, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    discovering = Discovering(session, endpoint, clock, timeout=0.4)
+    await discovering.client.fetch_key_set()
+    clock.time += 3601
+    endpoint.answers[RFC8414] = never
+
+    assert (await discovering.client.fetch_key_set()).keys.keys
+
+
+async def test_keys_whose_fetch_failed_are_looked_for_where_they_were_if_all_else_fails(
+    discovering: Discovering, endpoint: Endpoint
+) -> None:
+    await discovering.client.fetch_key_set()
+    keys = endpoint.answers.pop("/keys")
+    with pytest.raises(JWKSFetchError):
+        await discovering.client.fetch_key_set()
+    endpoint.answers.clear()
+    endpoint.answers["/keys"] = keys
+
+    assert (await discovering.client.fetch_key_set()).keys.keys
+
+
+async def test_keys_that_are_held_are_confirmed(
+    discovering: Discovering, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    endpoint.gives("/keys", {"keys": [public_jwk()]}, ETag='"a"', Age="7")
+    held = await discovering.client.fetch_key_set()
+    endpoint.sends("/keys", status=304, headers={"Cache-Control": "max-age=60"})
+    clock.time += 50
+
+    confirmed = await discovering.client.fetch_key_set(held)
+
+    assert endpoint.headers[-1]["If-None-Match"] == '"a"'
+    assert confirmed.keys is held.keys
+    assert confirmed.asked_at == held.asked_at + 50
+    assert confirmed.headers == {"ETag": '"a"', "Cache-Control": "max-age=60"} | {
+        "Date": confirmed.headers["Date"]
+    }
+
+
+async def test_keys_that_have_moved_are_asked_for_without_conditions(
+    discovering: Discovering, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    endpoint.gives("/keys", {"keys": [public_jwk()]}, ETag='"a"')
+    held = await discovering.client.fetch_key_set()
+    discovering.move("elsewhere")
+    clock.time += 3601
+
+    await discovering.client.fetch_key_set(held)
+
+    assert endpoint.asked[-1] == "/elsewhere"
+    assert "If-None-Match" not in endpoint.headers[-1]
 
 
 async def test_metadata_that_cannot_be_had_for_once_does_not_lose_the_keys(
     discovering: Discovering, endpoint: Endpoint, clock: FakeClock
 ) -> None:
-    await discovering.client.fetch_key_set(fresh=False)
+    await discovering.client.fetch_key_set()
     clock.time += 3601
     del endpoint.answers[RFC8414]
 
-    assert (await discovering.client.fetch_key_set(fresh=False)).keys.keys
+    assert (await discovering.client.fetch_key_set()).keys.keys
 
 
 async def test_keys_that_have_moved_are_found_again(discovering: Discovering) -> None:
-    await discovering.client.fetch_key_set(fresh=False)
+    await discovering.client.fetch_key_set()
     discovering.move("elsewhere")
 
     with pytest.raises(JWKSFetchError):
-        await discovering.client.fetch_key_set(fresh=False)
+        await discovering.client.fetch_key_set()
 
-    assert (await discovering.client.fetch_key_set(fresh=False)).keys.keys
+    assert (await discovering.client.fetch_key_set()).keys.keys
 
 
 @pytest.mark.parametrize("uri", ["http://issuer.example/keys", "file:///etc/passwd", "", None, 5])
@@ -91,7 +155,7 @@ async def test_keys_are_fetched_over_https_alone(
     endpoint.gives(RFC8414, {"issuer": endpoint.base, "jwks_uri": uri})
 
     with pytest.raises(JWKSFetchError, match="https"):
-        await discovering.client.fetch_key_set(fresh=False)
+        await discovering.client.fetch_key_set()
 
 
 class OneAnswer:
@@ -119,7 +183,7 @@ async def test_an_issuer_on_https_has_its_keys_on_https(clock: FakeClock) -> Non
     client = IssuerClient(session, issuer, jwks_uri=None, timeout=5, now=clock)
 
     with pytest.raises(JWKSFetchError, match="must be https:// as its issuer is"):
-        await client.fetch_key_set(fresh=False)
+        await client.fetch_key_set()
 
 
 async def test_keys_whose_place_is_configured_are_not_discovered(
@@ -130,7 +194,7 @@ async def test_keys_whose_place_is_configured_are_not_discovered(
         session, "https://issuer.example/", jwks_uri=endpoint.base + "here", timeout=5, now=clock
     )
 
-    await client.fetch_key_set(fresh=False)
+    await client.fetch_key_set()
 
     assert endpoint.asked == ["/here"]
 
@@ -151,4 +215,4 @@ async def test_a_set_without_a_usable_key_is_no_set(
     endpoint.gives("/keys", document)
 
     with pytest.raises(JWKSFetchError, match=cause):
-        await discovering.client.fetch_key_set(fresh=False)
+        await discovering.client.fetch_key_set()

@@ -144,6 +144,23 @@ async def test_while_the_brake_holds_and_the_keys_are_stale_nobody_is_called_a_f
     assert issuer.fetches.count(True) == 2
 
 
+async def test_while_the_brake_holds_and_the_issuer_does_not_answer_nobody_is_called_a_forger(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.down = True
+
+    for number in range(10):
+        with pytest.raises(KeysUnavailableError):
+            await running.find(naming(f"new-{number}"), may_ask=True)
+
+    assert issuer.fetches.count(True) == 2
+    assert running.state is State.FRESH
+    issuer.down = False
+    await running.refresh(Trigger.TIMER)
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming("new"), may_ask=True)
+
+
 async def test_a_fetch_that_fails_leaves_an_unknown_key_undecided(
     running: RemoteKeySet, issuer: FakeIssuer
 ) -> None:

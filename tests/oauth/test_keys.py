@@ -1,10 +1,11 @@
+import hmac
 from typing import Any
 
 import pytest
 from joserfc import jwk
 
 from server.oauth.errors import InvalidTokenError, Reason
-from server.oauth.keys import KeySet, parse_jwks
+from server.oauth.keys import KeySet, parse_jwks, secret_key_set
 from tests.minting import b64, key_kind, private_key, public_jwk
 
 MESSAGE = b"signing input"
@@ -171,3 +172,79 @@ def test_a_padded_modulus_is_still_a_key() -> None:
     member = public_jwk()
 
     assert len(key_set(member | {"n": member["n"] + "=="}).keys) == 1
+
+
+# ---- what is shared and shown
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        public_jwk(),
+        public_jwk(alg="PS256"),
+        public_jwk(private_key("EC"), use="sig", x5t="AAAA"),
+        public_jwk(private_key("OKP"), alg="EdDSA"),
+        {name: value for name, value in public_jwk().items() if name != "kid"},
+    ],
+    ids=str,
+)
+def test_a_set_makes_the_same_set_again_from_its_public_members(member: dict[str, Any]) -> None:
+    keys = key_set(member, {"kty": "oct", "k": "AAAA"})
+
+    again = parse_jwks(keys.document)
+
+    assert not again.unfit
+    (before,), (after,) = keys.keys, again.keys
+    assert after.key_id == before.key_id
+    assert after.algorithms == before.algorithms
+    assert after.thumbprint == before.thumbprint
+    shown = set(keys.document["keys"][0])
+    assert shown <= {"kty", "n", "e", "crv", "x", "y", "kid", "alg"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength"), [("RSA", "RSA 2048"), ("EC", "EC P-256"), ("OKP", "OKP Ed25519")]
+)
+def test_the_strength_of_a_key_is_told(kind: str, strength: str) -> None:
+    assert key_set(public_jwk(private_key(kind))).keys[0].strength == strength
+
+
+# ---- secrets
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+@pytest.mark.parametrize("key_id", [None, "whatever"])
+def test_a_secret_verifies_what_it_has_signed(algorithm: str, key_id: str | None) -> None:
+    secret = b"a secret of two hundred and fifty-six bits"
+    signature = hmac.digest(secret, MESSAGE, f"sha{algorithm[2:]}")
+
+    (key,) = secret_key_set(secret).candidates(key_id=key_id, algorithm=algorithm)
+
+    assert key.verifies(signature, MESSAGE, algorithm=algorithm)
+    assert not key.verifies(signature, MESSAGE + b"!", algorithm=algorithm)
+    assert not key.verifies(b"", MESSAGE, algorithm=algorithm)
+
+
+def test_a_secret_fits_no_algorithm_of_public_keys() -> None:
+    with pytest.raises(InvalidTokenError) as refused:
+        secret_key_set(b"s" * 32).candidates(key_id="a", algorithm="RS256")
+
+    assert refused.value.reason is Reason.KEY_MISMATCH
+
+
+@pytest.mark.parametrize("secret", [b"", b"s" * 31])
+def test_a_secret_that_is_too_short_is_refused_without_being_shown(secret: bytes) -> None:
+    with pytest.raises(ValueError, match=f"256 bits at least, not {8 * len(secret)}"):
+        secret_key_set(secret)
+
+
+def test_nothing_of_a_secret_is_shown() -> None:
+    keys = secret_key_set(b"s" * 40)
+
+    (key,) = keys.keys
+    assert key.strength == "secret 320"
+    assert key.thumbprint == ""
+    assert "s" * 8 not in repr(keys)
+    assert "c3Nz" not in repr(keys)
+    with pytest.raises(ValueError, match="not published"):
+        _ = keys.document
