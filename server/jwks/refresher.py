@@ -15,8 +15,7 @@ from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import NOTHING, Snapshot, State
 
 # In seconds.
-_LOOK_AGAIN = 0.05
-_LOOKS = 6
+_LOOK_AGAIN = (0.02, 0.03, 0.05, 0.1, 0.1)
 _RESTART = 1.0
 
 
@@ -132,15 +131,22 @@ class Refresher:
             return None
         is_ours = await self._shared.claim()
         try:
-            for _ in range(0 if is_ours else _LOOKS):
-                # Another process is asking the issuer just now.
-                await self._sleep(_LOOK_AGAIN)
-                if await self._take_over(key_id):
-                    return None
+            if await self._is_served_by_others(key_id, asking=not is_ours):
+                return None
             return await self._ask_issuer(trigger)
         finally:
             if is_ours:
                 self._shared.release()
+
+    async def _is_served_by_others(self, key_id: str | None, *, asking: bool) -> bool:
+        if not asking:
+            # One of them may have finished between our look and our claim.
+            return await self._take_over(key_id)
+        for pause in _LOOK_AGAIN:
+            await self._sleep(pause)
+            if await self._take_over(key_id):
+                return True
+        return False
 
     async def _take_over(self, key_id: str | None) -> bool:
         """Adopt what another process shared, if it is newer; tell whether that is enough."""

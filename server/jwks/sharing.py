@@ -81,7 +81,7 @@ class SharedKeys:
 
     def release(self) -> None:
         """Let others ask the issuer."""
-        self._store.remove(self._claim, issuer=self._issuer)
+        self._store.release(self._claim, issuer=self._issuer)
 
     @property
     def _claim(self) -> str:

@@ -12,12 +12,16 @@ from aiocache.serializers import StringSerializer
 from pydantic import AfterValidator, SecretStr
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 _NAMESPACE = "keyturn:jwks"
 _REDIS_PORT = 6379
 _TIMEOUT = 0.25
 _CONNECTIONS = 8
 _REST = 10.0
+
+# What stores do; anything else is a fault of ours, and told with its traceback.
+_FAILURES = (OSError, RedisError, UnicodeError)
 
 _T = TypeVar("_T")
 
@@ -58,7 +62,8 @@ class Store:
         self._now = now
         self._resting_until = float("-inf")
         self._is_failing = False
-        self._writing: set[asyncio.Task[None]] = set()
+        self._claims: set[str] = set()
+        self._last_write: asyncio.Task[None] | None = None
 
     @classmethod
     def open(cls, url: SecretStr) -> Self:
@@ -100,32 +105,45 @@ class Store:
             try:
                 await self._cache.add(name, "", ttl=seconds)
             except ValueError:
-                return False  # aiocache's word for a name that is taken
+                # aiocache's word for a name that is taken, which may be by ourselves just now.
+                return name in self._claims
             return True
 
-        return await self._try(claim, issuer, otherwise=True)
+        is_ours = await self._try(claim, issuer, otherwise=True)
+        if is_ours:
+            self._claims.add(name)
+        return is_ours
+
+    def release(self, name: str, *, issuer: str) -> None:
+        """Leave *name* to others, once what was put before is there: in the background."""
+
+        async def release() -> None:
+            await self._cache.delete(name)
+            self._claims.discard(name)
+
+        self._write(release, issuer)
 
     def put(self, name: str, text: str, *, seconds: int, issuer: str) -> None:
         """Keep *text* for *seconds*: in the background, nobody waits for it."""
         self._write(lambda: self._cache.set(name, text, ttl=seconds), issuer)
 
-    def remove(self, name: str, *, issuer: str) -> None:
-        """Take *name* away: in the background, nobody waits for it."""
-        self._write(lambda: self._cache.delete(name), issuer)
-
     async def close(self) -> None:
         """Finish what is being written and leave."""
-        await asyncio.gather(*self._writing)
+        if self._last_write is not None:
+            await asyncio.wait([self._last_write])
         if isinstance(self._cache, RedisCache):
             await self._cache.client.aclose()
 
     def _write(self, operation: Callable[[], Awaitable[Any]], issuer: str) -> None:
+        before = self._last_write
+
         async def write() -> None:
+            # In turn: who finds a claim removed is to find what was put before.
+            if before is not None:
+                await asyncio.wait([before])
             await self._try(operation, issuer, otherwise=None)
 
-        task = asyncio.create_task(write())
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._last_write = asyncio.create_task(write())
 
     async def _try(
         self, operation: Callable[[], Awaitable[_T]], issuer: str, *, otherwise: _T
@@ -135,10 +153,11 @@ class Store:
         log = structlog.get_logger().bind(issuer=issuer)
         try:
             result = await operation()
-        except Exception as error:  # noqa: BLE001 (a store that fails in whatever way is a warning)
+        except Exception as error:
             self._resting_until = self._now() + _REST
             if not self._is_failing:
-                log.warning("jwks.store_failed", cause=type(error).__name__)
+                is_ours = not isinstance(error, _FAILURES)
+                log.warning("jwks.store_failed", cause=type(error).__name__, exc_info=is_ours)
             self._is_failing = True
             return otherwise
         if self._is_failing:

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiocache import BaseCache, SimpleMemoryCache
+from aiocache.serializers import StringSerializer
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from pydantic import SecretStr
 from pytest_aiohttp import AiohttpServer
 from structlog.typing import EventDict
 
@@ -90,12 +91,20 @@ def issuer(clock: FakeClock) -> FakeIssuer:
 
 
 @pytest.fixture
-def store(clock: FakeClock) -> Store:
-    return Store.open(SecretStr("memory://"))
+def cache() -> BaseCache:
+    """What the processes of a test share."""
+    return SimpleMemoryCache(serializer=StringSerializer())
 
 
 @pytest.fixture
-def make_keys(issuer: FakeIssuer, clock: FakeClock, log: list[EventDict], store: Store) -> MakeKeys:
+def store(cache: BaseCache, clock: FakeClock, log: list[EventDict]) -> Store:
+    return Store(cache, now=clock)
+
+
+@pytest.fixture
+def make_keys(
+    issuer: FakeIssuer, clock: FakeClock, log: list[EventDict], cache: BaseCache
+) -> MakeKeys:
     """Keep the issuer's keys as one of several processes that share a store."""
 
     def make(*, random: Callable[[], float] = lambda: 0.5, **settings: Any) -> RemoteKeySet:
@@ -103,7 +112,7 @@ def make_keys(issuer: FakeIssuer, clock: FakeClock, log: list[EventDict], store:
             ISSUER,
             issuer.fetch,
             RefreshPolicy.model_validate(settings),
-            SharedKeys(ISSUER, store, clock=clock),
+            SharedKeys(ISSUER, Store(cache, now=clock), clock=clock),
             now=clock,
             sleep=clock.sleep,
             random=random,

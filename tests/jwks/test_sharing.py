@@ -3,6 +3,7 @@ import math
 from typing import Any
 
 import pytest
+from aiocache import BaseCache
 from pydantic import SecretStr
 from structlog.typing import EventDict
 
@@ -10,7 +11,7 @@ from server.jwks.published import PublishedKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
 from server.oauth.keys import parse_jwks
-from tests.fakes import settle
+from tests.fakes import FakeClock, settle
 from tests.jwks.conftest import NEW, OLD, events
 from tests.minting import ISSUER, key_set, public_jwk
 from tests.processes import Redis
@@ -84,8 +85,10 @@ async def test_one_issuers_keys_are_not_anothers(shared: SharedKeys, store: Stor
     assert await SharedKeys("https://other.example/", store).get(now=0) is None
 
 
-async def test_one_process_at_a_time_asks_the_issuer(shared: SharedKeys, store: Store) -> None:
-    other = SharedKeys(ISSUER, store)
+async def test_one_process_at_a_time_asks_the_issuer(
+    shared: SharedKeys, cache: BaseCache, clock: FakeClock
+) -> None:
+    other = SharedKeys(ISSUER, Store(cache, now=clock))
     assert await shared.claim()
     assert not await other.claim()
 

@@ -81,13 +81,33 @@ async def test_what_was_put_is_there(store: Store) -> None:
     assert await get(store) == "text"
 
 
-async def test_a_name_is_claimed_once_until_it_is_removed(store: Store) -> None:
-    claims = [await store.claim("claim", seconds=2, issuer=ISSUER) for _ in range(2)]
-    store.remove("claim", issuer=ISSUER)
+async def test_a_name_is_claimed_by_one_until_it_is_released(
+    cache: Moody, clock: FakeClock
+) -> None:
+    ours, theirs = (Store(cache, now=clock) for _ in range(2))
+    assert await ours.claim("claim", seconds=2, issuer=ISSUER)
+    assert not await theirs.claim("claim", seconds=2, issuer=ISSUER)
+    assert await ours.claim("claim", seconds=2, issuer=ISSUER), "it is ours already"
+
+    ours.release("claim", issuer=ISSUER)
     await settle()
 
-    assert claims == [True, False]
-    assert await store.claim("claim", seconds=2, issuer=ISSUER)
+    assert await theirs.claim("claim", seconds=2, issuer=ISSUER)
+    assert not await ours.claim("claim", seconds=2, issuer=ISSUER)
+
+
+async def test_who_finds_a_claim_released_finds_what_was_put_before(
+    cache: Moody, clock: FakeClock
+) -> None:
+    ours, theirs = (Store(cache, now=clock) for _ in range(2))
+    assert await ours.claim("claim", seconds=2, issuer=ISSUER)
+    ours.put("name", "text", seconds=10, issuer=ISSUER)
+    ours.release("claim", issuer=ISSUER)
+
+    while not await theirs.claim("claim", seconds=2, issuer=ISSUER):
+        continue
+
+    assert await get(theirs) == "text"
 
 
 async def test_a_store_that_fails_is_told_of_once_and_left_alone_for_a_while(
@@ -128,6 +148,20 @@ async def test_a_claim_on_a_store_that_fails_is_granted(
 
     assert await store.claim("claim", seconds=2, issuer=ISSUER)
     assert await store.claim("claim", seconds=2, issuer=ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_traced"), [(OSError(), False), (TimeoutError(), False), (TypeError(), True)]
+)
+async def test_a_fault_of_ours_is_told_with_its_traceback(
+    store: Store, cache: Moody, log: list[EventDict], fault: Exception, is_traced: bool
+) -> None:
+    cache.fault = fault
+
+    assert await get(store) is None
+
+    (failed,) = events(log, "jwks.store_failed")
+    assert failed["exc_info"] is is_traced
 
 
 async def test_what_is_being_written_is_finished_at_the_end(store: Store) -> None:

@@ -1,0 +1,67 @@
+"""The pages under docs/ say what is so: their commands run, their settings are sound."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from server.config import load
+from tests.minting import public_jwk
+from tests.processes import ROOT, Ports, running
+
+KEYS = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
+    ports = Ports()
+    commands = re.findall(r"^\$ (.*)$", KEYS, re.MULTILINE)
+    with running(environ=ports.environ) as process:
+        process.wait_for("# 403")
+        answers = []
+        for each in commands:
+            command = each.replace(":3011", f":{ports.issuer}").replace(":3012", f":{ports.admin}")
+            done = subprocess.run(  # noqa: S602 (our own page)
+                command, shell=True, capture_output=True, text=True, timeout=60, check=True
+            )
+            answers.append(json.loads(done.stdout))
+        assert process.stop() == 0
+
+    fault, refreshed = answers
+    assert fault == {"mode": "error", "seconds": 30}
+    assert refreshed["status"] == "ready"
+    assert refreshed["issuers"][0]["result"] == "failed"
+
+
+def test_the_settings_of_the_page_on_keys_are_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "partner-keys.json").write_text(json.dumps({"keys": [public_jwk()]}), "utf-8")
+    together = {"audience": "a"}
+    for block in re.findall(r"```yaml\n(.*?)```", KEYS, re.DOTALL):
+        together |= yaml.safe_load(block)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(together), "utf-8")
+
+    config = load(None, {"LEGACY_API_SECRET": "s" * 32})
+
+    assert config.jwks.store.get_secret_value() == "redis://redis.internal:6379/0"
+    assert [each.fixed_keys is not None for each in config.issuers] == [True, True]
+
+
+def test_the_faults_that_the_page_names_are_those_that_there_are() -> None:
+    named = set(re.findall(r"`([a-z]+)`", KEYS.split("## Try it")[1]))
+
+    assert {
+        "down",
+        "slow",
+        "error",
+        "garbage",
+        "empty",
+        "huge",
+        "redirect",
+        "truncated",
+        "none",
+    } == named
