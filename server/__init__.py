@@ -11,9 +11,11 @@ jwks/                   the keys: kept current in the background; the only outbo
 web/                    the door: everything that answers
 dev_issuer/             a local issuer for laptops and tests
 settings, config…       config.yaml and the environment, read and judged whole
+issuer_settings         one whom we believe, as it is configured
 logs                    one structured line for each event
-app, serving            the parts put together; listening, stopping
-cli                     the commands
+app, key_ring           the parts put together; the keys of all issuers, kept and let go
+serving, reloading      listening, stopping; the configuration read again on the way
+cli, checking           the commands; what ``keyturn check`` says of each issuer
 greeting                what ``make run`` tells a newcomer
 client                  asking an issuer for an access token, for ``keyturn token``
 

@@ -1,84 +1,92 @@
-"""The composition root: one Config becomes applications, keys and a protector."""
+"""The composition root: one Config becomes an application, its keys and its rules."""
 
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import ClientSession, web
 
 from server.config import Config
-from server.issuer_settings import IssuerSettings
-from server.jwks.client import IssuerClient
-from server.jwks.fixed_key_set import FixedKeySet
-from server.jwks.policy import RefreshPolicy
-from server.jwks.remote_key_set import RemoteKeySet
-from server.jwks.sharing import SharedKeys
-from server.jwks.store import Store
+from server.key_ring import IssuerKeys, KeyRing
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
-from server.web.cors import Cors
+from server.web.cors import Cors, let_pages_call
 from server.web.observation import observe, stamp
 from server.web.problems import problem_details
 from server.web.protection import protect
 from server.web.routing import Route, RouteTable
 from server.web.table_loading import load_table
 
-IssuerKeys = RemoteKeySet | FixedKeySet
-"""Where one issuer's keys come from."""
-
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What is served, and the keys that it relies on: whoever serves it keeps them current."""
+class Rules:
+    """
+    What requests are judged by.
 
-    api: web.Application
-    rows: tuple[Route, ...]
-    keys: tuple[IssuerKeys, ...]
+    Exchanged whole, so that no request meets half of the old and half of the new.
+    """
 
-
-def compose(config: Config, session: ClientSession, store: Store) -> Parts:
-    """Put the parts together; *session* asks the issuers, *store* is shared with others."""
-    rows = load_table(config.routes)
-    keys = tuple(_keys_of(each, config.jwks, session, store) for each in config.issuers)
-    protector = ResourceProtector(
-        [Issuer(each.policy, its) for each, its in zip(config.issuers, keys, strict=True)],
-        TokenCache(config.token_cache),
-    )
-    return Parts(create_api(config, rows, protector), rows, keys)
+    realm: str
+    cors: Cors
+    protector: ResourceProtector
 
 
-def issuer_client(
-    issuer: IssuerSettings, policy: RefreshPolicy, session: ClientSession
-) -> IssuerClient:
-    """Make the client that asks *issuer* for its keys."""
-    return IssuerClient(
-        session,
-        issuer.issuer,
-        jwks_uri=issuer.jwks_uri,
-        timeout=policy.timeout,
-        now=time.monotonic,
-    )
+class Keyturn:
+    """
+    The API and the keys that it relies on, which are kept current until it is closed.
+
+    Needs a running event loop.
+
+    Args:
+        session: what the issuers are asked with.
+
+    Attributes:
+        rows: the route table.
+        api: what serves them.
+        keys: one set for each issuer.
+    """
+
+    def __init__(self, config: Config, session: ClientSession) -> None:
+        self.rows = load_table(config.routes)
+        self._ring = KeyRing(session)
+        self.keys = self._hold(config)
+        self._rules = _rules_of(config, self.keys)
+        self.api = create_api(self.rows, lambda: self._rules)
+
+    async def reload(self, config: Config) -> None:
+        """
+        Judge requests by *config* from now on.
+
+        The keys of new issuers are asked for first; what was verified before is forgotten.
+        """
+        try:
+            keys = self._hold(config)
+            await self._ring.until_tried(keys)
+            self.keys, self._rules = keys, _rules_of(config, keys)
+        finally:
+            await self._ring.drop_all_but(self.keys)
+
+    async def close(self) -> None:
+        """Let the keys go."""
+        await self._ring.close()
+
+    def _hold(self, config: Config) -> tuple[IssuerKeys, ...]:
+        return self._ring.hold(config.issuers, config.jwks, config.jwks.store)
 
 
-def _keys_of(
-    issuer: IssuerSettings, policy: RefreshPolicy, session: ClientSession, store: Store
-) -> IssuerKeys:
-    if issuer.fixed_keys is not None:
-        return FixedKeySet(issuer.issuer, issuer.fixed_keys)
-    client = issuer_client(issuer, policy, session)
-    shared = SharedKeys(issuer.issuer, store)
-    return RemoteKeySet(issuer.issuer, client.fetch_key_set, policy, shared)
-
-
-def create_api(
-    config: Config, rows: Iterable[Route], protector: ResourceProtector
-) -> web.Application:
-    """Make the application that serves *rows* to those whom *protector* admits."""
+def create_api(rows: Iterable[Route], rules: Callable[[], Rules]) -> web.Application:
+    """Make the application that serves *rows* by the *rules* that hold when it is asked."""
     app = web.Application()
     table = RouteTable(app, rows)
     app.middlewares.append(observe)
-    app.middlewares.append(problem_details(config.realm))
-    Cors(config.cors).install(app)
-    app.middlewares.append(protect(table, protector))
+    app.middlewares.append(problem_details(lambda: rules().realm))
+    let_pages_call(app, lambda: rules().cors)
+    app.middlewares.append(protect(table, lambda: rules().protector))
     app.on_response_prepare.append(stamp)
     return app
+
+
+def _rules_of(config: Config, keys: Iterable[IssuerKeys]) -> Rules:
+    pairs = zip(config.issuers, keys, strict=True)
+    issuers = [Issuer(each.policy, its) for each, its in pairs]
+    protector = ResourceProtector(issuers, TokenCache(config.token_cache))
+    return Rules(config.realm, Cors(config.cors), protector)

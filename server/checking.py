@@ -3,13 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
-from server.app import issuer_client
 from server.config import Config
 from server.issuer_settings import IssuerSettings
 from server.jwks.connection import open_session
 from server.jwks.document import JWKSFetchError
 from server.jwks.policy import RefreshPolicy, parse_freshness
 from server.jwks.published import PublishedKeySet
+from server.key_ring import issuer_client
 from server.oauth.keys import KeySet, UnfitKey, VerificationKey
 from server.oauth.policy import TokenPolicy
 

@@ -31,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
     options = _parser().parse_args(_with_default(sys.argv[1:] if arguments is None else arguments))
     try:
-        config = load(getattr(options, "config", None), os.environ, _overrides(options))
-        return int(options.run(config, options))
+        return int(options.run(_load(options), options))
     except ConfigError as error:
         _complain(*error.faults)
         return _BAD_CONFIG
@@ -46,20 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def _serve(config: Config, _options: argparse.Namespace) -> int:
+def _load(options: argparse.Namespace) -> Config:
+    return load(getattr(options, "config", None), os.environ, _overrides(options))
+
+
+def _serve(config: Config, options: argparse.Namespace) -> int:
     logs.configure(config.logging)
 
     async def started(serving: Serving) -> None:
         if config.dev_issuer.enabled:
             _complain(*await greet(config, serving))
 
-    run(lambda stop: serve(config, stop, started=started))
+    run(lambda signals: serve(config, signals, read=lambda: _load(options), started=started))
     return _OK
 
 
 def _issuer(config: Config, _options: argparse.Namespace) -> int:
     logs.configure(config.logging)
-    run(lambda stop: serve_dev_issuer(config, stop))
+    run(lambda signals: serve_dev_issuer(config, signals))
     return _OK
 
 

@@ -29,13 +29,13 @@ async def greet(config: Config, serving: Serving) -> list[str]:
     if dev not in {each.issuer for each in config.issuers}:
         return [f"keyturn: nobody believes the development issuer: {dev} is not among issuers"]
     # Shares the fetch that is under way; a token is of use only when its key is known.
-    waiting = [each for each in serving.parts.keys if not each.is_usable]
+    waiting = [each for each in serving.keyturn.keys if not each.is_usable]
     await asyncio.gather(*(each.refresh(Trigger.START) for each in waiting))
     granted = {scope for client in config.dev_issuer.clients for scope in client.scopes}
     try:
         return _calls(
             serving.addresses[0].replace("127.0.0.1", "localhost"),
-            _example(serving.parts.rows, granted),
+            _example(serving.keyturn.rows, granted),
             sound=await _header(dev_query(config)),
             unscoped=await _header(dev_query(config, scoped=False)),
         )

@@ -15,11 +15,11 @@ import uvloop
 from aiohttp import web
 
 from server import __version__
-from server.app import Parts, compose
+from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
-from server.jwks.store import Store
+from server.reloading import obey_reloads
 from server.settings import base_url
 from server.web.listener import Runner
 from server.web.operations import operations_app
@@ -40,32 +40,52 @@ class ListenError(Exception):
 class Serving:
     """What is being served, and where."""
 
-    parts: Parts
+    keyturn: Keyturn
     addresses: tuple[str, ...]
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Signals:
     """
-    Run *main* on the fastest event loop there is, until SIGINT or SIGTERM.
+    What the process was told.
 
-    Args:
-        main: is given what is set at the signal.
+    Attributes:
+        stop: by SIGINT or SIGTERM, or by a terminal that has gone.
+        reload: by SIGHUP.
     """
+
+    stop: asyncio.Event
+    reload: asyncio.Event
+
+
+def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> None:
+    """Run *main* on the fastest event loop there is, until it is told to stop."""
     # A thread that a handler has left running would keep the process for as long as it likes.
     last_resort = threading.Timer(_END, os._exit, [0])
     last_resort.daemon = True
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
+    had_terminal = os.isatty(0)
 
-        def on_signal() -> None:
-            if not stop.is_set():
-                stop.set()
+    async def until_stopped() -> None:
+        signals = Signals(asyncio.Event(), asyncio.Event())
+
+        def stop() -> None:
+            if not signals.stop.is_set():
+                signals.stop.set()
                 last_resort.start()
 
+        def hang_up() -> None:
+            # A terminal that was closed sends the same signal as an operator who wants a reload.
+            if had_terminal and not os.isatty(0):
+                stop()
+            else:
+                signals.reload.set()
+
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, on_signal)
-        await main(stop)
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        await main(signals)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_stopped())
@@ -73,12 +93,17 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
 
 
 async def serve(
-    config: Config, stop: asyncio.Event, *, started: Callable[[Serving], Coroutine[Any, Any, None]]
+    config: Config,
+    signals: Signals,
+    *,
+    read: Callable[[], Config],
+    started: Callable[[Serving], Coroutine[Any, Any, None]],
 ) -> None:
     """
-    Serve until *stop* is set; then finish what has begun.
+    Serve until told to stop; then finish what has begun.
 
     Args:
+        read: reads the configuration anew, for a reload.
         started: told once everything listens.
 
     Raises:
@@ -87,19 +112,19 @@ async def serve(
     """
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
-        serving = await _open(config, stop, stack)
+        serving = await _open(config, signals.stop, stack)
         log.info(
             "server.started",
             version=__version__,
             addresses=serving.addresses,
             issuers=[each.issuer for each in config.issuers],
         )
-        telling = asyncio.create_task(started(serving))
-        await stop.wait()
-        log.info("server.stopping")
-        telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        async with (
+            _beside(started(serving)),
+            _beside(obey_reloads(serving.keyturn, config, signals.reload, read)),
+        ):
+            await signals.stop.wait()
+            log.info("server.stopping")
     log.info("server.stopped")
 
 
@@ -108,31 +133,29 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
     session = await stack.enter_async_context(open_session())
     if config.dev_issuer.enabled:
         await stack.enter_async_context(dev_issuer(config))
-    store = Store.open(config.jwks.store)
-    stack.push_async_callback(store.close)
-    parts = compose(config, session, store)
-    await stack.enter_async_context(_kept_current(parts))
-    admin = _private(operations_app(parts.keys, draining=stop.is_set))
+    keyturn = Keyturn(config, session)
+    stack.push_async_callback(keyturn.close)
+    admin = _private(operations_app(lambda: keyturn.keys, draining=stop.is_set))
     host, port = config.admin.host, config.admin.port
     await stack.enter_async_context(_listening(admin, host, port, "admin.port"))
-    api = Runner(parts.api, shutdown_timeout=_FINISH_REQUESTS, log_requests=True)
+    api = Runner(keyturn.api, shutdown_timeout=_FINISH_REQUESTS, log_requests=True)
     host, port = config.listen.host, config.listen.port
     await stack.enter_async_context(
         _listening(api, host, port, "listen.port", give_up=_GIVE_UP_REQUESTS)
     )
-    return Serving(parts, tuple(base_url(host, port) for host, port, *_ in api.addresses))
+    return Serving(keyturn, tuple(base_url(host, port) for host, port, *_ in api.addresses))
 
 
-async def serve_dev_issuer(config: Config, stop: asyncio.Event) -> None:
+async def serve_dev_issuer(config: Config, signals: Signals) -> None:
     """
-    Serve the development issuer alone, until *stop* is set.
+    Serve the development issuer alone, until told to stop.
 
     Raises:
         ListenError: its port cannot be had.
     """
     async with dev_issuer(config):
         structlog.get_logger().info("dev_issuer.started", issuer=config.dev_issuer.name)
-        await stop.wait()
+        await signals.stop.wait()
     structlog.get_logger().info("dev_issuer.stopped")
 
 
@@ -151,14 +174,14 @@ async def dev_issuer(config: Config) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _kept_current(parts: Parts) -> AsyncIterator[None]:
-    running = [asyncio.create_task(each.run()) for each in parts.keys]
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        for each in running:
-            each.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

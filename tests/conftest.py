@@ -13,11 +13,12 @@ from pytest_aiohttp import AiohttpClient
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from server.app import create_api
+from server.app import Rules, create_api
 from server.config import Config
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
+from server.web.cors import Cors
 from server.web.listener import Runner
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
@@ -77,7 +78,8 @@ def make_client(
         config = Config.model_validate(
             {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **settings}
         )
-        app = create_api(config, rows, protector)
+        rules = Rules(config.realm, Cors(config.cors), protector)
+        app = create_api(rows, lambda: rules)
         client: Client = await aiohttp_client(KeyturnServer(app))
         return client
 

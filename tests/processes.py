@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +93,12 @@ class Process:
                     return line
             if self.popen.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no {text!r} in {self.out} {self.err}")
-            try:
-                self._changed.get(timeout=0.2)
-            except queue.Empty:
-                continue
+            self.wait_for_more()
+
+    def wait_for_more(self) -> None:
+        """Wait until another line has been written, for a moment at most."""
+        with suppress(queue.Empty):
+            self._changed.get(timeout=0.2)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and give the exit status."""

@@ -38,6 +38,9 @@ class FixedKeySet:
         """Tell which keys are left out; there is nothing to keep current."""
         self._journal.ignored(self._keys.unfit)
 
+    async def until_idle(self) -> None:
+        """Nothing is ever under way."""
+
     @property
     def generation(self) -> int:
         """They never change."""

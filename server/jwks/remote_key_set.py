@@ -84,6 +84,11 @@ class RemoteKeySet:
         """Fetch the keys; give what became of it, or nothing if another process had newer ones."""
         return await self._refresher.refresh(trigger)
 
+    async def until_idle(self) -> None:
+        """Wait until no fetch is under way."""
+        if self._refresher.flight is not None:
+            await asyncio.wait([self._refresher.flight.task])
+
     @property
     def generation(self) -> int:
         """Counts the changes of the key set; 0 before the first."""

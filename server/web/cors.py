@@ -1,6 +1,7 @@
 """Which browsers' pages may call: the Fetch standard's CORS protocol."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -45,20 +46,14 @@ class Cors:
         self._any = "*" in settings.origins
         self._origins = frozenset(settings.origins)
 
-    def install(self, app: web.Application) -> None:
-        """Answer preflights before anything is asked of a token, and mark all answers."""
-        if self._origins:
-            app.middlewares.append(self._answer_preflight)
-            app.on_response_prepare.append(self._mark)
-
-    @web.middleware
-    async def _answer_preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def answer_preflight(self, request: web.Request) -> web.Response | None:
+        """Answer *request* if it is a preflight of a page that may call."""
         wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
         if request.method != hdrs.METH_OPTIONS or wanted is None or not self._admits(request):
-            return await handler(request)
+            return None
         methods = _methods_of(request)
         if not methods:
-            return await handler(request)
+            return None
         asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
         return web.Response(
             status=204,
@@ -71,7 +66,10 @@ class Cors:
             },
         )
 
-    async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
+    def mark(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let the page that sent *request* read the answer, if it may."""
+        if not self._origins:
+            return
         if not self._any:
             response.headers.add("Vary", "Origin")
         if self._admits(request):
@@ -82,6 +80,20 @@ class Cors:
     def _admits(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin")
         return origin is not None and (self._any or origin in self._origins)
+
+
+def let_pages_call(app: web.Application, cors: Callable[[], Cors]) -> None:
+    """Answer preflights before anything is asked of a token, and mark all answers, by *cors*."""
+
+    @web.middleware
+    async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return cors().answer_preflight(request) or await handler(request)
+
+    async def mark(request: web.Request, response: web.StreamResponse) -> None:
+        cors().mark(request, response)
+
+    app.middlewares.append(answer_preflight)
+    app.on_response_prepare.append(mark)
 
 
 def _methods_of(request: web.Request) -> set[str]:

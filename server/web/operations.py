@@ -28,28 +28,31 @@ class IssuerKeys(Protocol):
         """Fetch the keys."""
 
 
-def operations_app(keys: Sequence[IssuerKeys], *, draining: Callable[[], bool]) -> web.Application:
-    """Make the application that operators ask; never on the public port."""
+def operations_app(
+    keys: Callable[[], Sequence[IssuerKeys]], *, draining: Callable[[], bool]
+) -> web.Application:
+    """Make the application that operators ask about *keys*; never on the public port."""
 
     def status() -> str:
-        ready = all(each.is_usable for each in keys)
+        ready = all(each.is_usable for each in keys())
         return "draining" if draining() else "ready" if ready else "not_ready"
 
     async def livez(_request: web.Request) -> web.Response:
         return _answer({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        rows = [_row(each.status) for each in keys]
+        rows = [_row(each.status) for each in keys()]
         code = 200 if status() == "ready" else 503
         return _answer({"status": status(), "issuers": rows}, status=code)
 
     async def refresh(_request: web.Request) -> web.Response:
-        results = await asyncio.gather(*(each.refresh(Trigger.FORCED) for each in keys))
-        pairs = zip(keys, results, strict=True)
+        asked = keys()
+        results = await asyncio.gather(*(each.refresh(Trigger.FORCED) for each in asked))
+        pairs = zip(asked, results, strict=True)
         rows = [_row(each.status) | {"result": result} for each, result in pairs]
         return _answer({"status": status(), "issuers": rows})
 
-    app = web.Application(middlewares=[observe, problem_details("operations")])
+    app = web.Application(middlewares=[observe, problem_details(lambda: "operations")])
     app.on_response_prepare.append(stamp)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)

@@ -1,7 +1,7 @@
 """Every error becomes a problem document, here and nowhere else: RFC 9457."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -22,8 +22,8 @@ class MidAnswerError(Exception):
     """Half an answer is out: another one behind it would pass for the rest of it."""
 
 
-def problem_details(realm: str) -> Middleware:
-    """Make the middleware that answers errors; *realm* is named in every challenge."""
+def problem_details(realm: Callable[[], str]) -> Middleware:
+    """Make the middleware that answers errors; *realm* gives what every challenge names."""
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -41,7 +41,7 @@ def problem_details(realm: str) -> Middleware:
                 raise
             if isinstance(error, AuthError):
                 request[AUTH_ERROR] = error
-            return _answer_to(error, realm=realm, request_id=request_id)
+            return _answer_to(error, realm=realm(), request_id=request_id)
         if BEGUN in request and request[BEGUN] is not response:
             raise MidAnswerError
         return response

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -22,10 +23,10 @@ _TOKEN_FIELD = re.compile(
 
 
 def protect(
-    table: RouteTable, protector: ResourceProtector, *, form_timeout: float = 10.0
+    table: RouteTable, protector: Callable[[], ResourceProtector], *, form_timeout: float = 10.0
 ) -> Middleware:
     """
-    Make the middleware that lets through what *protector* admits to the routes of *table*.
+    Make the middleware that lets through what the *protector* admits to the routes of *table*.
 
     Args:
         form_timeout: how long a form may take to arrive, in seconds.
@@ -38,7 +39,7 @@ def protect(
             authorization = request.headers.getall("Authorization", ())
             if "access_token" in request.query and _is_bearer(authorization):
                 raise InvalidRequestError
-            request[ACCESS_TOKEN] = await protector.admit(authorization, access)
+            request[ACCESS_TOKEN] = await protector().admit(authorization, access)
             await _refuse_token_in_form(request, within=form_timeout)
         if access is not None:
             _refuse_packed_body(request)

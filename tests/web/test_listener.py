@@ -165,9 +165,9 @@ async def test_a_form_that_never_ends_is_not_waited_for(
     async def handler(_request: web.Request) -> web.Response:
         raise AssertionError
 
-    app = web.Application(middlewares=[observe, problem_details("api")])
+    app = web.Application(middlewares=[observe, problem_details(lambda: "api")])
     table = RouteTable(app, [post("/x", handler, authenticated)])
-    app.middlewares.append(protect(table, protector, form_timeout=0.05))
+    app.middlewares.append(protect(table, lambda: protector, form_timeout=0.05))
     client: Client = await aiohttp_client(KeyturnServer(app))
     head = (
         b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"

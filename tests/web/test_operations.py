@@ -26,7 +26,7 @@ class Operations:
             NAME, self.issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep
         )
         self.draining = False
-        self.app = operations_app([self.keys], draining=lambda: self.draining)
+        self.app = operations_app(lambda: [self.keys], draining=lambda: self.draining)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_keys_that_are_configured_are_there_and_need_no_refresh(
     aiohttp_client: AiohttpClient, log: list[EventDict]
 ) -> None:
     keys = FixedKeySet(NAME, key_set())
-    client = await aiohttp_client(operations_app([keys], draining=lambda: False))
+    client = await aiohttp_client(operations_app(lambda: [keys], draining=lambda: False))
 
     row = {"issuer": NAME, "state": "fresh", "keys": 1}
     assert await (await client.get("/readyz")).json() == {"status": "ready", "issuers": [row]}
