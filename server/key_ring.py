@@ -86,7 +86,7 @@ class KeyRing:
         if store not in self._stores:
             self._stores[store] = Store.open(SecretStr(store))
         client = issuer_client(issuer, policy, self._session)
-        shared = SharedKeys(issuer.issuer, self._stores[store])
+        shared = SharedKeys(issuer.issuer, self._stores[store], url=issuer.jwks_uri)
         return RemoteKeySet(issuer.issuer, client.fetch_key_set, policy, shared)
 
 

@@ -48,14 +48,15 @@ class Server:
     async def under_load(self, token: str) -> AsyncIterator[list[int]]:
         """Ask with *token* over and over; gives what was answered."""
         answers: list[int] = []
+        begun = asyncio.Event()
 
         async def ask() -> None:
             while True:
                 answers.append(await self.status(token))
+                begun.set()
 
         asking = [asyncio.create_task(ask()) for _ in range(8)]
-        while not answers:
-            await asyncio.sleep(0)
+        await begun.wait()
         try:
             yield answers
         finally:

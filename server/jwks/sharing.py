@@ -30,14 +30,21 @@ class SharedKeys:
     The keys of *issuer* in *store*.
 
     Args:
+        url: where they are published; nothing else is believed.  Wherever, if absent.
         clock: gives the time in seconds since the epoch, which machines have in common.
     """
 
     def __init__(
-        self, issuer: str, store: Store, *, clock: Callable[[], float] = time.time
+        self,
+        issuer: str,
+        store: Store,
+        *,
+        url: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._issuer = issuer
         self._store = store
+        self._url = url
         self._clock = clock
         self._lie: str | None = None
 
@@ -99,6 +106,8 @@ class SharedKeys:
                 "asked_at": float(asked_at) | int(asked_at),
                 "document": dict(document),
             }:
+                if self._url not in {None, url}:
+                    raise ValueError("it was published elsewhere")
                 age = self._clock() - asked_at
                 if age < -_CLOCK_SKEW:
                     raise ValueError("it is from the future")

@@ -19,6 +19,7 @@ _REDIS_PORT = 6379
 _TIMEOUT = 0.25
 _CONNECTIONS = 8
 _REST = 10.0
+_MAX_QUOTED = 200
 
 # What stores do; anything else is a fault of ours, and told with its traceback.
 _FAILURES = (OSError, RedisError, UnicodeError)
@@ -157,7 +158,8 @@ class Store:
             self._resting_until = self._now() + _REST
             if not self._is_failing:
                 is_ours = not isinstance(error, _FAILURES)
-                log.warning("jwks.store_failed", cause=type(error).__name__, exc_info=is_ours)
+                cause = f"{type(error).__name__}: {error}"[:_MAX_QUOTED]
+                log.warning("jwks.store_failed", cause=cause, exc_info=is_ours)
             self._is_failing = True
             return otherwise
         if self._is_failing:

@@ -85,6 +85,16 @@ async def test_one_issuers_keys_are_not_anothers(shared: SharedKeys, store: Stor
     assert await SharedKeys("https://other.example/", store).get(now=0) is None
 
 
+async def test_an_issuer_whose_place_is_configured_has_its_keys_from_there(
+    shared: SharedKeys, store: Store, wall: Wall
+) -> None:
+    await share(shared, published())
+
+    for url, is_believed in ((None, True), (URL, True), ("https://issuer.example/moved", False)):
+        found = await SharedKeys(ISSUER, store, url=url, clock=wall).get(now=100)
+        assert (found is not None) is is_believed
+
+
 async def test_one_process_at_a_time_asks_the_issuer(
     shared: SharedKeys, cache: BaseCache, clock: FakeClock
 ) -> None:
