@@ -9,6 +9,7 @@ from server.jwks.connection import open_session
 from server.jwks.document import JWKSFetchError
 from server.jwks.policy import RefreshPolicy, parse_freshness
 from server.jwks.published import PublishedKeySet
+from server.jwks.store import Store
 from server.key_ring import issuer_client
 from server.oauth.keys import KeySet, UnfitKey, VerificationKey
 from server.oauth.policy import TokenPolicy
@@ -31,15 +32,35 @@ async def check_issuers(config: Config) -> list[Finding]:
         async def check(issuer: IssuerSettings) -> Finding:
             if issuer.fixed_keys is not None:
                 told = _keys(issuer.fixed_keys, issuer.policy)
-                return Finding(f"{issuer.issuer}  ok, no network: {told}", is_good=True)
+                is_good = _has_fitting_key(issuer.fixed_keys, issuer.policy)
+                return _finding(issuer, "ok, no network", told, is_good=is_good)
             try:
                 published = await issuer_client(issuer, config.jwks, session).fetch_key_set()
             except JWKSFetchError as error:
                 return Finding(f"{issuer.issuer}  no keys: {error}", is_good=False)
             told = f"{_keys(published.keys, issuer.policy)}; {_times(published, config.jwks)}"
-            return Finding(f"{issuer.issuer}  ok: {told}", is_good=True)
+            is_good = _has_fitting_key(published.keys, issuer.policy)
+            return _finding(issuer, "ok", told, is_good=is_good)
 
         return await asyncio.gather(*map(check, config.issuers))
+
+
+async def store_fault(config: Config) -> str | None:
+    """Say what is wrong with the store that processes share, if anything."""
+    store = Store.open(config.jwks.store)
+    try:
+        return await store.fault()
+    finally:
+        await store.close()
+
+
+def _finding(issuer: IssuerSettings, good: str, told: str, *, is_good: bool) -> Finding:
+    word = good if is_good else "no key for the allowed algorithms"
+    return Finding(f"{issuer.issuer}  {word}: {told}", is_good=is_good)
+
+
+def _has_fitting_key(keys: KeySet, policy: TokenPolicy) -> bool:
+    return any(key.algorithms & policy.algorithms for key in keys.keys)
 
 
 def _keys(keys: KeySet, policy: TokenPolicy) -> str:
@@ -52,7 +73,7 @@ def _keys(keys: KeySet, policy: TokenPolicy) -> str:
 def _key(key: VerificationKey, policy: TokenPolicy) -> str:
     algorithms = sorted(key.algorithms & policy.algorithms)
     told = " ".join(algorithms) or "for none of the allowed algorithms"
-    return f"{key.key_id or 'without kid'} ({told}, {key.strength})"
+    return f"{key.key_id or 'one without kid'} ({told}, {key.strength})"
 
 
 def _unfit(key: UnfitKey) -> str:

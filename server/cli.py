@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from server import __version__, logs
-from server.checking import check_issuers
+from server.checking import check_issuers, store_fault
 from server.client import (
     TokenFile,
     TokenQuery,
@@ -70,6 +70,8 @@ def _check(config: Config, options: argparse.Namespace) -> int:
     if options.offline:
         _say("The configuration is sound.")
         return _OK
+    if fault := asyncio.run(store_fault(config)):
+        _complain(f"keyturn: jwks.store cannot be used, keys come from the issuers alone: {fault}")
     findings = asyncio.run(check_issuers(config))
     _say(*(each.line for each in findings))
     return _OK if all(each.is_good for each in findings) else _FAILED

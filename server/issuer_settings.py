@@ -1,5 +1,6 @@
 """One whom we believe: what is asked of its tokens, and where its keys are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -10,41 +11,55 @@ from server.oauth.keys import SECRET_ALGORITHMS, KeySet, parse_jwks, secret_key_
 from server.oauth.policy import TokenPolicy
 from server.settings import HttpsUrl, SettingError
 
+_MAX_SIZE = 256 * 1024
+
 
 def _read_jwks(value: Any) -> KeySet:
     match value:
         case str(path):
-            document = _read_file(Path(path))
+            return _usable(_read_file(Path(path)), f"{path} ")
         case dict(document):
-            pass
-        case _:
-            raise ValueError("must be a mapping with keys, or the path of a file with one")
-    keys = parse_jwks(document)
+            return _usable(document, "")
+    raise ValueError("must be a mapping with keys, or the path of a file with one")
+
+
+def _usable(document: Mapping[str, Any], where: str) -> KeySet:
+    try:
+        keys = parse_jwks(document)
+    except ValueError as error:
+        raise ValueError(f"{where}has {error}") from None
     if not keys.keys:
         causes = "; ".join(
             f"{each.key_id or 'one without kid'}: {each.cause}" for each in keys.unfit
         )
-        raise ValueError(f"has no usable key ({causes})" if causes else "has no key")
+        raise ValueError(f"{where}has no usable key" + (f" ({causes})" if causes else ""))
     return keys
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    if "://" in str(path) or str(path).startswith(("http:/", "https:/")):
+        raise ValueError("must be a file: an address goes to jwks_uri")
     try:
-        return parse_object(path.read_bytes())
+        with path.open("rb") as file:
+            raw = file.read(_MAX_SIZE + 1)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({type(error).__name__})") from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path} is no JSON object") from None
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    if len(raw) > _MAX_SIZE:
+        raise ValueError(f"{path} is larger than {_MAX_SIZE} bytes")
+    try:
+        return parse_object(raw)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no sound JSON object: {error}") from None
 
 
 def _read_secret(name: Any, info: ValidationInfo) -> KeySet:
-    if not isinstance(name, str):
-        raise ValueError("must be the name of an environment variable")
     environ = (info.context or {}).get("environ", {})
-    if name not in environ:
-        raise ValueError(f"the environment has no {name}")
+    if not isinstance(name, str) or name not in environ:
+        # Not repeated: it may be the secret itself that was written here.
+        raise ValueError("must name a variable that the environment has")
+    secret = environ[name].encode("utf-8", "surrogateescape")
     try:
-        return secret_key_set(environ[name].encode("utf-8", "surrogateescape"))
+        return secret_key_set(secret)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -62,8 +77,8 @@ class IssuerSettings(TokenPolicy):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     jwks_uri: HttpsUrl | None = None
-    jwks: Annotated[KeySet, PlainValidator(_read_jwks)] | None = None
-    secret_env: Annotated[KeySet, PlainValidator(_read_secret)] | None = None
+    jwks: Annotated[KeySet | None, PlainValidator(_read_jwks)] = None
+    secret_env: Annotated[KeySet | None, PlainValidator(_read_secret)] = None
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

@@ -144,6 +144,19 @@ async def test_whatever_the_issuer_does_what_is_known_is_served_and_nobody_is_ca
         assert await keyturn.status(token=new) == 200, mode
 
 
+async def test_stopping_in_mid_fetch_is_stopping_at_once(keyturn: Keyturn) -> None:
+    await keyturn.fault("slow")
+    asking = [asyncio.create_task(keyturn.refresh()) for _ in range(2)]
+    new = asyncio.create_task(keyturn.status(token=await keyturn.token()))
+    await asyncio.to_thread(keyturn.process.wait_for, "dev_issuer.fault")
+
+    assert await asyncio.to_thread(keyturn.process.stop) == 0
+
+    await asyncio.gather(*asking, new, return_exceptions=True)
+    assert "Traceback" not in "".join(keyturn.process.err + keyturn.process.out)
+    assert not [each for each in keyturn.process.events if each["event"] == "jwks.refresh_failed"]
+
+
 async def test_a_key_that_was_revoked_is_dead_at_once_if_one_asks_for_it(keyturn: Keyturn) -> None:
     token = await keyturn.token()
     assert await keyturn.status(token=token) == 200
@@ -295,6 +308,11 @@ async def test_an_issuer_that_is_down_at_first_is_found_when_it_comes(ports: Por
         async with ClientSession() as session:
             keyturn = Keyturn(session, ports, process)
             assert await keyturn.status("/api/public") == 200
+            now = int(time.time())
+            early = sign(claims(iss=ports.issuer_name, iat=now, exp=now + 60))
+            assert await keyturn.status(token=early) == 503
+            async with session.get(f"http://127.0.0.1:{ports.admin}/livez") as answer:
+                assert answer.status == 200
             status, body = await keyturn.ready()
             assert (status, body["status"]) == (503, "not_ready")
             assert body["issuers"][0]["state"] == "empty"

@@ -149,8 +149,35 @@ def test_check_tells_of_keys_that_are_configured(
     assert main(["check"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "https://fixed.example/  ok, no network: keys a (RS256, RSA 2048), b (for none of the allowed algorithms, EC P-256); left out: c (its type or curve is not supported)",
-        "https://secret.example/  ok, no network: keys without kid (HS256 HS384 HS512, secret 256)",
+        "https://secret.example/  ok, no network: keys one without kid (HS256 HS384 HS512, secret 256 bits)",
     ]
+
+
+def test_check_tells_of_keys_that_fit_nothing_that_is_allowed(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jwks = {"keys": [public_jwk(kid="a")]}
+    issuers = [{"issuer": "https://fixed.example/", "algorithms": ["ES256"], "jwks": jwks}]
+    monkeypatch.setenv("KEYTURN__ISSUERS", json.dumps(issuers))
+
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out == (
+        "https://fixed.example/  no key for the allowed algorithms: "
+        "keys a (for none of the allowed algorithms, RSA 2048)\n"
+    )
+
+
+def test_check_tells_of_a_store_that_cannot_be_used(
+    issuer: Process, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nobody,) = free_ports(1)
+    monkeypatch.setenv("KEYTURN__JWKS__STORE", f"redis://:s3cret@127.0.0.1:{nobody}/0")
+
+    assert main(["check"]) == 0, "a store that is dead costs nothing but a warning"
+
+    told = capsys.readouterr().err
+    assert told.startswith("keyturn: jwks.store cannot be used, keys come from the issuers alone: ")
+    assert "s3cret" not in told
 
 
 @pytest.mark.parametrize(

@@ -72,21 +72,30 @@ def test_an_unfit_key_among_good_ones_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("jwks", "told"),
     [
-        ("missing.json", "issuers[0].jwks: missing.json cannot be read (FileNotFoundError)"),
-        (".", "issuers[0].jwks: . cannot be read (IsADirectoryError)"),
-        ("config.txt", "issuers[0].jwks: config.txt is no JSON object"),
-        ({}, "issuers[0].jwks: no array of keys"),
-        ({"keys": []}, "issuers[0].jwks: has no key"),
+        ("missing.json", "issuers[0].jwks: missing.json cannot be read: No such file or directory"),
+        (".", "issuers[0].jwks: . cannot be read: Is a directory"),
+        ("config.txt", "issuers[0].jwks: config.txt is no sound JSON object: not an object"),
+        ({}, "issuers[0].jwks: has no array of keys"),
+        ({"keys": []}, "issuers[0].jwks: has no usable key"),
         (
             {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "leak"}, 5]},
             "issuers[0].jwks: has no usable key (leak: it holds private or symmetric material; one without kid: it is no object)",
         ),
+        (
+            "https://issuer.example/keys",
+            "issuers[0].jwks: must be a file: an address goes to jwks_uri",
+        ),
+        ("large.json", "issuers[0].jwks: large.json is larger than 262144 bytes"),
+        ("single.json", "issuers[0].jwks: single.json has no array of keys"),
+        (None, "issuers[0].jwks: must be a mapping with keys, or the path of a file with one"),
         (5, "issuers[0].jwks: must be a mapping with keys, or the path of a file with one"),
     ],
     ids=str,
 )
 def test_keys_that_cannot_be_read_are_a_fault(here: Path, jwks: object, told: str) -> None:
     (here / "config.txt").write_text("[]", encoding="utf-8")
+    (here / "large.json").write_text(" " * 300_000, encoding="utf-8")
+    (here / "single.json").write_text(json.dumps(public_jwk()), encoding="utf-8")
 
     assert faults(jwks=jwks) == [told]
 
@@ -108,10 +117,10 @@ def test_an_issuer_with_a_secret_may_be_held_to_one_algorithm() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"secret_env": "NOWHERE"}, "issuers[0].secret_env: the environment has no NOWHERE"),
+        ({"secret_env": "NOWHERE"}, "issuers[0].secret_env: must name a variable that the environment has"),
         ({"secret_env": "EMPTY"}, "issuers[0].secret_env: EMPTY: a secret has 256 bits at least, not 0"),
         ({"secret_env": "SHORT"}, "issuers[0].secret_env: SHORT: a secret has 256 bits at least, not 240"),
-        ({"secret_env": 5}, "issuers[0].secret_env: must be the name of an environment variable"),
+        ({"secret_env": 5}, "issuers[0].secret_env: must name a variable that the environment has"),
         ({"secret_env": "API_SECRET", "algorithms": ["HS256", "RS256"]}, "issuers[0].algorithms: RS256: for public keys, not the secret of secret_env"),
         ({"algorithms": ["HS256", "RS256"]}, "issuers[0].algorithms: HS256: for a secret, which secret_env names"),
         ({"jwks": KEYS, "algorithms": ["HS512"]}, "issuers[0].algorithms: HS512: for a secret, which secret_env names"),

@@ -2,7 +2,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from structlog.typing import EventDict
 
+from server.jwks.journal import Trigger
+from server.jwks.policy import RefreshPolicy
+from server.jwks.remote_key_set import RemoteKeySet
+from server.jwks.sharing import SharedKeys
+from server.jwks.store import Store
 from server.oauth.errors import (
     AuthError,
     InsufficientScopeError,
@@ -13,8 +20,9 @@ from server.oauth.errors import (
 from server.oauth.scope import authenticated, scope
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache, TokenCacheSettings
-from tests.fakes import StaticKeys
+from tests.fakes import FakeClock, FakeIssuer, StaticKeys
 from tests.minting import (
+    ISSUER,
     NOW,
     claims,
     header,
@@ -188,3 +196,21 @@ async def test_a_token_that_its_own_times_refuse_is_not_worth_a_question(
         await protector.admit([f"Bearer {token(**times)}"], authenticated)
 
     assert keys.asked == [may_ask]
+
+
+async def test_a_thousand_bad_signatures_under_a_known_key_cause_no_fetch(
+    clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer = FakeIssuer(clock=clock)
+    shared = SharedKeys(ISSUER, Store.open(SecretStr("memory://")), clock=clock)
+    keys = RemoteKeySet(ISSUER, issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep)
+    await keys.refresh(Trigger.START)
+    protector = ResourceProtector(
+        [Issuer(policy(), keys)], TokenCache(TokenCacheSettings()), clock=lambda: NOW
+    )
+
+    for number in range(1000):
+        forged = unsigned(header(), claims(jti=f"forged-{number}"))
+        assert (await refusal(protector, f"Bearer {forged}")).reason is Reason.BAD_SIGNATURE
+
+    assert issuer.fetches == [False]

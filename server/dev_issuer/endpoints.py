@@ -125,8 +125,11 @@ class DevIssuer:
                 f"'mode' must be one of {known}; 'seconds' more than 0 and at most a day"
             ) from None
         self._faults.set(wish)
-        structlog.get_logger().info("dev_issuer.fault", mode=wish.mode, seconds=wish.seconds)
-        return web.json_response({"mode": wish.mode, "seconds": wish.seconds})
+        told: dict[str, Any] = {"mode": wish.mode.value}
+        if wish.mode is not Mode.NONE:
+            told["seconds"] = wish.seconds
+        structlog.get_logger().info("dev_issuer.fault", **told)
+        return web.json_response(told)
 
 
 @web.middleware

@@ -72,14 +72,17 @@ class IssuerClient:
     ) -> PublishedKeySet:
         conditions = {} if held is None else held.conditions(url)
         document = await fetch_document(
-            self._session, url, timeout=self._timeout, fresh=fresh, validators=conditions
+            self._session, url, timeout=None, fresh=fresh, validators=conditions
         )
-        if held is not None and document.members is None:
+        if document.members is None:
+            if held is None or not held.is_confirmed_by(document.headers):
+                raise JWKSFetchError(f"{url} confirmed what is not held")
             return held.confirmed(document.headers, asked_at=asked_at)
         try:
-            keys = parse_jwks(document.members or {})
+            keys = await asyncio.to_thread(parse_jwks, document.members)
         except ValueError as error:
             raise JWKSFetchError(f"{url} is no key set: {error}") from error
         if not keys.keys:
-            raise JWKSFetchError(f"{url} has no usable key")
+            causes = "; ".join(dict.fromkeys(each.cause for each in keys.unfit)) or "it is empty"
+            raise JWKSFetchError(f"{url} has no usable key: {causes}", unfit=keys.unfit)
         return PublishedKeySet(keys, url, document.headers, asked_at)

@@ -30,14 +30,19 @@ def open_session(*, resolver: AbstractResolver | None = None) -> ClientSession:
     Args:
         resolver: finds the addresses of names; the system's if absent.
     """
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return ClientSession(
-        connector=TCPConnector(ssl=context, resolver=resolver, socket_factory=_open_socket),
+        connector=TCPConnector(ssl=tls_context(), resolver=resolver, socket_factory=_open_socket),
         cookie_jar=DummyCookieJar(),
         trust_env=False,
         headers={"User-Agent": f"keyturn/{__version__}", "Accept": "application/json"},
     )
+
+
+def tls_context() -> ssl.SSLContext:
+    """Give what an issuer must prove: a certificate of its name, over TLS 1.2 or newer."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def is_refused(address: str) -> bool:

@@ -1,6 +1,5 @@
 """Where an issuer says its keys are: RFC 8414, OpenID Connect Discovery."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,28 +10,36 @@ from aiohttp import ClientSession
 from server.jwks.document import JWKSFetchError, fetch_document
 from server.settings import check_url
 
+# In seconds; the second after a failure.
 _REDISCOVER_AFTER = 3600.0
+_TRY_AGAIN_AFTER = 300.0
+
 _MAX_QUOTED = 200
+_LONGEST_URL = 2048
 
 
-async def discover(session: ClientSession, issuer: str, *, timeout: float) -> Mapping[str, Any]:
+async def discover(
+    session: ClientSession, issuer: str, *, endpoint: str, timeout: float | None
+) -> str:
     """
-    Get an issuer's metadata: RFC 8414 section 3, then OpenID Connect Discovery section 4.
+    Find an endpoint in an issuer's metadata: RFC 8414 section 3, else OpenID Connect Discovery.
+
+    Args:
+        endpoint: its name in the metadata, such as ``jwks_uri``.
+        timeout: for each of the two documents, in seconds; none if the caller has a limit.
 
     Raises:
-        JWKSFetchError: neither document can be had, or it names another issuer.
+        JWKSFetchError: neither document can be had, names this issuer and has the endpoint.
     """
     failures = []
     for url in _metadata_urls(issuer):
         try:
-            members = (await fetch_document(session, url, timeout=timeout)).members or {}
+            metadata = (await fetch_document(session, url, timeout=timeout)).members or {}
+            if metadata.get("issuer") != issuer:
+                raise JWKSFetchError(_misnamed(issuer, metadata.get("issuer")))  # noqa: TRY301
+            return _endpoint_in(metadata, issuer, endpoint)
         except JWKSFetchError as error:
             failures.append(error)
-            continue
-        named = members.get("issuer")
-        if named == issuer:
-            return members
-        failures.append(JWKSFetchError(_misnamed(url, issuer, named)))
     raise JWKSFetchError(
         "; ".join(dict.fromkeys(map(str, failures))),
         retry_after=max(each.retry_after or 0 for each in failures) or None,
@@ -65,33 +72,36 @@ class DiscoveredPlace:
         """
         now = self._now()
         if self._url is None:
-            self._url = await self._discover()
+            self._url = await self._discover(timeout=None)
+            self._found_at = now
         elif now - self._found_at > _REDISCOVER_AFTER:
             # Metadata that cannot be had for once is no reason to lose the keys, nor the time
             # that fetching them takes.
-            with suppress(JWKSFetchError, TimeoutError):
-                async with asyncio.timeout(self._timeout / 2):
-                    self._url = await self._discover()
-        self._found_at = now
+            self._found_at = now - _REDISCOVER_AFTER + _TRY_AGAIN_AFTER
+            with suppress(JWKSFetchError):
+                self._url = await self._discover(timeout=self._timeout / 4)
+                self._found_at = now
         return self._url
 
     def doubt(self) -> None:
         """Look again the next time: what was found seems to be no good."""
         self._found_at = float("-inf")
 
-    async def _discover(self) -> str:
-        metadata = await discover(self._session, self._issuer, timeout=self._timeout)
-        return _jwks_uri_in(metadata, self._issuer)
+    async def _discover(self, *, timeout: float | None) -> str:
+        return await discover(self._session, self._issuer, endpoint="jwks_uri", timeout=timeout)
 
 
-def _jwks_uri_in(metadata: Mapping[str, Any], issuer: str) -> str:
+def _endpoint_in(metadata: Mapping[str, Any], issuer: str, name: str) -> str:
+    url = metadata.get(name)
+    if not isinstance(url, str) or len(url) > _LONGEST_URL:
+        raise JWKSFetchError(f"the metadata of {issuer} has no {name}")
     try:
-        uri = check_url(str(metadata.get("jwks_uri", "")))
+        check_url(url)
     except ValueError as error:
-        raise JWKSFetchError(f"the jwks_uri of {issuer} {error}") from error
-    if issuer.startswith("https:") and uri.startswith("http:"):
-        raise JWKSFetchError(f"the jwks_uri of {issuer} must be https:// as its issuer is")
-    return uri
+        raise JWKSFetchError(f"the {name} of {issuer} {error}") from error
+    if issuer.startswith("https:") and url.startswith("http:"):
+        raise JWKSFetchError(f"the {name} of {issuer} must be https:// as its issuer is")
+    return url
 
 
 def _metadata_urls(issuer: str) -> tuple[str, str]:
@@ -103,8 +113,10 @@ def _metadata_urls(issuer: str) -> tuple[str, str]:
     )
 
 
-def _misnamed(url: str, issuer: str, named: object) -> str:
+def _misnamed(issuer: str, named: object) -> str:
     told = ascii(named)[:_MAX_QUOTED]
-    if isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/"):
+    if not isinstance(named, str):
+        return f"the metadata of {issuer} does not name its issuer"
+    if named.rstrip("/") == issuer.rstrip("/"):
         return f"the issuer names itself {told}: configure exactly that, slash included"
-    return f"{url} names another issuer: {told}"
+    return f"the metadata of {issuer} names another issuer, {told}: configure the one that you mean"

@@ -16,24 +16,23 @@ class Flight:
 
     Attributes:
         began: on the monotonic clock, in seconds.
-        task: gives nothing if the issuer need not be asked, because another process had been.
     """
 
     trigger: Trigger
     began: float
-    task: asyncio.Task[Result | None]
+    task: asyncio.Task[Result]
 
     @property
-    def result(self) -> Result | None:
+    def result(self) -> Result:
         """What became of it, once it has ended."""
         return Result.FAILED if self.task.cancelled() else self.task.result()
 
     def settles(self, *, since: float) -> bool:
-        """Tell whether the issuer itself was asked after *since*, past all caches."""
+        """Tell whether the issuer itself was asked after *since*, and caches to step aside."""
         return (
             self.trigger in {Trigger.UNKNOWN_KEY, Trigger.FORCED}
             and self.began >= since
-            and self.result is not None
+            and self.result is not Result.TAKEN_OVER
         )
 
 
@@ -49,6 +48,9 @@ class WaitingRoom:
         Wait until *flight* has ended; tell whether it has.
 
         A waiter that leaves does not take the flight along.
+
+        Args:
+            seconds: the longest wait.
         """
         if self._waiters >= _MOST_WAITERS:
             return False

@@ -8,6 +8,8 @@ import structlog
 from server.jwks.snapshot import State
 from server.oauth.keys import KeySet, UnfitKey
 
+_MOST_CAUSES = 32
+
 
 class Trigger(StrEnum):
     """What caused a fetch."""
@@ -24,10 +26,12 @@ class Result(StrEnum):
     OK = "ok"
     NOT_MODIFIED = "not_modified"
     FAILED = "failed"
+    TAKEN_OVER = "taken_over"
+    """Another process had newer keys: the issuer was not asked."""
 
 
 class Outcome(StrEnum):
-    """What became of a request whose key was unknown."""
+    """What became of a request whose key was unknown; *overflow*: it had waited long enough."""
 
     REFETCHED = "refetched"
     REMEMBERED = "remembered"
@@ -49,7 +53,7 @@ class Journal:
         self._log = structlog.get_logger().bind(issuer=issuer)
         self._state = State.EMPTY
         self._unfit: frozenset[UnfitKey] = frozenset()
-        self._failures: set[tuple[Trigger, str]] = set()
+        self._failures: set[str] = set()
         self._is_braking = False
         self.fetches: Counter[tuple[Trigger, Result]] = Counter()
         self.unknown_keys: Counter[Outcome] = Counter()
@@ -66,6 +70,7 @@ class Journal:
     def taken_over(self, keys: KeySet) -> None:
         """Tell that another process had newer *keys*."""
         self._log.info("jwks.refreshed", trigger="store", keys=len(keys.keys))
+        self._failures.clear()
 
     def ignored(self, unfit: tuple[UnfitKey, ...]) -> None:
         """Tell which keys the issuer publishes in vain."""
@@ -81,8 +86,8 @@ class Journal:
     def failed(self, trigger: Trigger, cause: str, *, retry_in: float) -> None:
         """Tell that a fetch failed; once for each cause, until one succeeds."""
         self.fetches[trigger, Result.FAILED] += 1
-        if (trigger, cause) not in self._failures:
-            self._failures.add((trigger, cause))
+        if cause not in self._failures and len(self._failures) < _MOST_CAUSES:
+            self._failures.add(cause)
             self._log.warning(
                 "jwks.refresh_failed",
                 trigger=trigger.value,
@@ -92,14 +97,20 @@ class Journal:
 
     def crashed(self, trigger: Trigger) -> None:
         """Tell, with its traceback, of an exception that nobody expected."""
+        self.fetches[trigger, Result.FAILED] += 1
         self.crashes += 1
-        self._log.exception("jwks.refresh_failed", trigger=trigger.value, crashes=self.crashes)
+        self._log.exception(
+            "jwks.refresh_failed",
+            trigger=trigger.value,
+            cause="unexpected error",
+            crashes=self.crashes,
+        )
 
-    def aged(self, state: State) -> None:
-        """Tell, once, that the keys have become stale or expired."""
+    def aged(self, state: State, *, age: float | None) -> None:
+        """Tell, once, that the keys have become stale or expired; *age* in seconds."""
         if state is not self._state and state in {State.STALE, State.EXPIRED}:
             report = self._log.warning if state is State.STALE else self._log.error
-            report(f"jwks.{state.value}")
+            report(f"jwks.{state.value}", age_seconds=None if age is None else round(age, 1))
         self._state = state
 
     def braked(self, *, cooldown: float) -> None:

@@ -81,9 +81,9 @@ class RefreshPolicy(Settings):
             retry_after: what the issuer asked for, in seconds.
         """
         if retry_after is not None:
-            # Never sooner than asked, and not all replicas at once.
-            asked = max(retry_after, _SHORTEST_BACK_OFF) * (1 + _JITTER * random)
-            return min(asked, _LONGEST_RETRY_AFTER)
+            # Not sooner than asked, within bounds, and not all replicas at once.
+            asked = max(retry_after, _SHORTEST_BACK_OFF)
+            return min(asked, _LONGEST_RETRY_AFTER / (1 + _JITTER)) * (1 + _JITTER * random)
         doubled = _SHORTEST_BACK_OFF * 2.0 ** min(failures - 1, 10)
         return max(_LEAST_DELAY, min(_LONGEST_BACK_OFF, doubled) * random)
 

@@ -12,11 +12,15 @@ from server.jwks.policy import RefreshPolicy
 from server.jwks.published import PublishedKeySet
 from server.jwks.schedule import Schedule
 from server.jwks.sharing import SharedKeys
-from server.jwks.snapshot import NOTHING, Snapshot, State
+from server.jwks.snapshot import NOTHING, State
 
-# In seconds.
-_LOOK_AGAIN = (0.02, 0.03, 0.05, 0.1, 0.1)
+# In seconds.  Requests that wait for a key wait no longer than one.
+_LOOK_AGAIN = 0.05
+_PATIENCE_WHILE_OTHERS_WAIT = 0.6
 _RESTART = 1.0
+
+
+_URGENT = frozenset({Trigger.UNKNOWN_KEY, Trigger.FORCED})
 
 
 class Fetch(Protocol):
@@ -31,8 +35,11 @@ class Refresher:
     """
     Fetches keys with *fetch*, one flight at a time, and shares them with other processes.
 
+    A flight takes over what another process has, or asks the issuer; what it gets is adopted by
+    one assignment, so that readers never see half.
+
     Attributes:
-        current: the keys; swapped by one assignment, so that readers never see half.
+        current: the keys.
         flight: the fetch that is under way, if any.
         schedule: when the next one is due.
         is_failing: the issuer could not be asked when it was last tried.
@@ -57,6 +64,7 @@ class Refresher:
         self._journal = journal
         self._now = now
         self._sleep = sleep
+        self._has_ended = False
         self.current = NOTHING
         self.flight: Flight | None = None
         self.is_failing = False
@@ -68,7 +76,7 @@ class Refresher:
         return self.current.state(now=self._now(), max_stale=self._policy.max_stale)
 
     async def run(self) -> NoReturn:
-        """Keep the keys current until cancelled, whatever happens."""
+        """Keep the keys current until cancelled, whatever happens; nothing is fetched after."""
         trigger = Trigger.START
         try:
             while True:
@@ -80,15 +88,17 @@ class Refresher:
                     await self._sleep(_RESTART)
                 trigger = Trigger.TIMER
         finally:
+            self._has_ended = True
             if self.flight is not None:
                 self.flight.task.cancel()
+                await asyncio.wait([self.flight.task])
 
-    async def refresh(self, trigger: Trigger) -> Result | None:
+    async def refresh(self, trigger: Trigger) -> Result:
         """
         Fetch the keys, or wait for the fetch that is under way, and give what became of it.
 
-        Nothing is given if another process had newer keys.  Who forces a refresh wants to know
-        what the issuer publishes now: a flight that began before is not enough.
+        Who forces a refresh wants to know what the issuer publishes now: a flight that began
+        before is not enough.
         """
         arrived = self._now()
         while trigger is Trigger.FORCED and self.flight is not None:
@@ -106,47 +116,71 @@ class Refresher:
         task.add_done_callback(self._landed)
         return self.flight
 
-    def _landed(self, _task: asyncio.Task[Result | None]) -> None:
+    def _landed(self, _task: asyncio.Task[Result]) -> None:
         self.flight = None
 
     async def _wait_until_due(self) -> None:
         while self.schedule.due_in > 0:
             left = self.current.time_left(now=self._now(), max_stale=self._policy.max_stale)
             await self.schedule.wait(at_most=left)
-            self._journal.aged(self.state)
+            self._tell_age()
 
-    async def _fly(self, trigger: Trigger, key_id: str | None) -> Result | None:
+    async def _fly(self, trigger: Trigger, key_id: str | None) -> Result:
+        if self._has_ended:
+            return Result.FAILED
         try:
-            return await self._refresh(trigger, key_id)
+            return await self._take_over_or_ask(trigger, key_id)
         except JWKSFetchError as error:
-            return self._failed(trigger, str(error), retry_after=error.retry_after)
+            if error.unfit:
+                self._journal.ignored(error.unfit)
+            self._back_off(trigger, retry_after=error.retry_after)
+            self._journal.failed(trigger, str(error), retry_in=self.schedule.due_in)
+        except TimeoutError:
+            self._back_off(trigger, retry_after=None)
+            self._journal.failed(trigger, "no answer in time", retry_in=self.schedule.due_in)
         except Exception:  # noqa: BLE001 (logged with its traceback; we go on)
             self._journal.crashed(trigger)
-            return self._failed(trigger, "unexpected error", retry_after=None)
+            self._back_off(trigger, retry_after=None)
+        finally:
+            self._tell_age()
+        return Result.FAILED
 
-    async def _refresh(self, trigger: Trigger, key_id: str | None) -> Result | None:
+    def _back_off(self, trigger: Trigger, *, retry_after: float | None) -> None:
+        self.is_failing = True
+        match trigger:
+            case Trigger.START | Trigger.TIMER:
+                self.schedule.failed(retry_after=retry_after)
+            case Trigger.FORCED:
+                self.schedule.hasten(retry_after=retry_after)
+            case Trigger.UNKNOWN_KEY:
+                pass  # who invents keys moves nothing: the timer has its own pace
+
+    def _tell_age(self) -> None:
+        self._journal.aged(self.state, age=self.current.age(now=self._now()))
+
+    async def _take_over_or_ask(self, trigger: Trigger, key_id: str | None) -> Result:
         if trigger is Trigger.FORCED:
             return await self._ask_issuer(trigger)
         if await self._take_over(key_id):
-            return None
-        is_ours = await self._shared.claim()
+            return Result.TAKEN_OVER
         try:
-            if await self._is_served_by_others(key_id, asking=not is_ours):
-                return None
+            if not await self._wait_for_others(trigger, key_id):
+                return Result.TAKEN_OVER
             return await self._ask_issuer(trigger)
         finally:
-            if is_ours:
-                self._shared.release()
+            self._shared.release()
 
-    async def _is_served_by_others(self, key_id: str | None, *, asking: bool) -> bool:
-        if not asking:
-            # One of them may have finished between our look and our claim.
-            return await self._take_over(key_id)
-        for pause in _LOOK_AGAIN:
-            await self._sleep(pause)
+    async def _wait_for_others(self, trigger: Trigger, key_id: str | None) -> bool:
+        """Wait while another process asks the issuer; tell whether it is for us to ask it."""
+        timeout = self._policy.timeout
+        patience = _PATIENCE_WHILE_OTHERS_WAIT if trigger is Trigger.UNKNOWN_KEY else timeout
+        until = self._now() + patience
+        while not (is_ours := await self._shared.claim(seconds=timeout)) and self._now() < until:
+            await self._sleep(_LOOK_AGAIN)
             if await self._take_over(key_id):
-                return True
-        return False
+                return False
+        # If it is ours, another one may have finished between our look and our claim.
+        return not (is_ours and await self._take_over(key_id))
 
     async def _take_over(self, key_id: str | None) -> bool:
         """Adopt what another process shared, if it is newer; tell whether that is enough."""
@@ -156,7 +190,7 @@ class Refresher:
         lifetime = self._policy.lifetime(shared.headers)
         if self._now() - shared.asked_at >= lifetime + self._policy.max_stale:
             return False
-        self._adopt(shared, Trigger.TIMER)
+        self._adopt(shared, lifetime=lifetime)
         self._journal.taken_over(shared.keys)
         if key_id is None:
             return self.schedule.due_in > 0
@@ -165,48 +199,47 @@ class Refresher:
         return is_known
 
     async def _ask_issuer(self, trigger: Trigger) -> Result:
-        before = self.current
-        # A key that we do not know proves that what we hold is out of date, whatever a coarse
-        # validator says: no conditions then.
-        held = None if trigger is Trigger.UNKNOWN_KEY else before.published
-        is_urgent = trigger in {Trigger.UNKNOWN_KEY, Trigger.FORCED}
-        published = await self._fetch(held, fresh=is_urgent)
-        if before.is_newer_than(published) and not is_urgent:
-            # A cache on the way still has what we know to be out of date.
-            published = await self._fetch(None, fresh=True)
-        lifetime = self._adopt(published, trigger)
+        # Who asks for a key that we do not know, or forces a refresh, has reason to doubt what we
+        # hold, whatever a coarse validator says; so have we after a failure.  No conditions then.
+        is_doubtful = trigger in _URGENT or self.is_failing
+        held = None if is_doubtful else self.current.published
+        async with asyncio.timeout(self._policy.timeout):
+            published = await self._fetch_newer(held, trigger)
+        lifetime = self._policy.lifetime(published.headers)
+        self._adopt(published, lifetime=lifetime, is_reward_due=trigger is Trigger.UNKNOWN_KEY)
+        self._journal.ignored(published.keys.unfit)
         self._shared.put(published, now=self._now(), keep_for=lifetime + self._policy.max_stale)
         is_confirmed = held is not None and published.keys is held.keys  # the very same: a 304
         result = Result.NOT_MODIFIED if is_confirmed else Result.OK
         self._journal.refreshed(trigger, result, published.keys)
         return result
 
-    def _adopt(self, published: PublishedKeySet, trigger: Trigger) -> float:
-        lifetime = self._policy.lifetime(published.headers)
+    async def _fetch_newer(self, held: PublishedKeySet | None, trigger: Trigger) -> PublishedKeySet:
+        """Ask the issuer, and again past the caches if one of them answers with what is older."""
+        published = await self._fetch(held, fresh=trigger in _URGENT)
+        if self._is_roll_back(published) and trigger not in _URGENT:
+            published = await self._fetch(None, fresh=True)
+        if self._is_roll_back(published):
+            raise JWKSFetchError("a cache on the way still has an older set")
+        return published
+
+    def _is_roll_back(self, published: PublishedKeySet) -> bool:
+        # Keys that have expired are no better than older ones.
+        is_used = self.state in {State.FRESH, State.STALE}
+        return is_used and self.current.would_be_rolled_back_by(published)
+
+    def _adopt(
+        self, published: PublishedKeySet, *, lifetime: float, is_reward_due: bool = False
+    ) -> None:
         before = self.current
         self.current = before.succeeded_by(published, lifetime=lifetime)
         self.is_failing = False
         self.schedule.refreshed(asked_at=published.asked_at, lifetime=lifetime)
-        self._journal.ignored(published.keys.unfit)
-        self._journal.aged(self.state)
         if self.current.generation != before.generation:
-            self._note_change(before, trigger)
-        return lifetime
-
-    def _note_change(self, before: Snapshot, trigger: Trigger) -> None:
-        added = self.current.names_missing_from(before)
-        removed = before.names_missing_from(self.current)
-        if trigger is Trigger.UNKNOWN_KEY:
-            self._brake.reward(added, now=self._now())
-        self._brake.learn_change(added=added, removed=removed)
-        if before.generation:
-            self._journal.rotated(added=added, removed=removed)
-
-    def _failed(self, trigger: Trigger, cause: str, *, retry_after: float | None) -> Result:
-        self.is_failing = True
-        if trigger in {Trigger.START, Trigger.TIMER}:
-            # Others move nothing: the timer has its own pace.
-            self.schedule.failed(retry_after=retry_after)
-        self._journal.failed(trigger, cause, retry_in=self.schedule.due_in)
-        self._journal.aged(self.state)
-        return Result.FAILED
+            added = self.current.names_missing_from(before)
+            removed = before.names_missing_from(self.current)
+            if is_reward_due:
+                self._brake.reward(added, now=self._now())
+            self._brake.learn_change(added=added, removed=removed)
+            if before.generation:
+                self._journal.rotated(added=added, removed=removed)

@@ -80,8 +80,8 @@ class RemoteKeySet:
         """Keep the keys current until cancelled."""
         await self._refresher.run()
 
-    async def refresh(self, trigger: Trigger) -> Result | None:
-        """Fetch the keys; give what became of it, or nothing if another process had newer ones."""
+    async def refresh(self, trigger: Trigger) -> Result:
+        """Fetch the keys, or wait for the fetch that is under way, and give what became of it."""
         return await self._refresher.refresh(trigger)
 
     async def until_idle(self) -> None:
@@ -127,9 +127,9 @@ class RemoteKeySet:
         if self._brake.remembers(key_id, now=arrived):
             raise self._unknown(Outcome.REMEMBERED)
         while True:
-            flight = self._refresher.flight or self._ask_for(key_id)
             left = arrived + _LONGEST_WAIT - self._now()
-            if not await self._waiting_room.wait_for(flight, seconds=left):
+            flight = self._refresher.flight or (self._ask_for(key_id) if left > 0 else None)
+            if flight is None or not await self._waiting_room.wait_for(flight, seconds=left):
                 self.journal.unknown_keys[Outcome.OVERFLOW] += 1
                 raise self._unavailable(0)
             if keys := self._candidates(token):

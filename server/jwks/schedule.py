@@ -43,12 +43,17 @@ class Schedule:
         self._move_to(asked_at + self._policy.refresh_in(lifetime, random=self._random()))
 
     def failed(self, *, retry_after: float | None) -> None:
-        """Back off, or wait as long as the issuer asked for."""
+        """Back off, or wait as long as the issuer asked for; in seconds, if it did."""
         self._failures += 1
-        delay = self._policy.retry_in(
-            self._failures, random=self._random(), retry_after=retry_after
-        )
-        self._move_to(self._now() + delay)
+        self._move_to(self._now() + self._delay(retry_after))
+
+    def hasten(self, *, retry_after: float | None) -> None:
+        """Try again soon after a refresh that was forced and failed, unless that is later."""
+        self._failures += 1
+        self._move_to(min(self.due_at, self._now() + self._delay(retry_after)))
+
+    def _delay(self, retry_after: float | None) -> float:
+        return self._policy.retry_in(self._failures, random=self._random(), retry_after=retry_after)
 
     async def wait(self, *, at_most: float) -> None:
         """Wait until the next refresh is due, until it is moved, or for *at_most* seconds."""

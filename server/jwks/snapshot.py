@@ -45,19 +45,20 @@ class Snapshot:
             published.keys, self.generation + changed, published.asked_at + lifetime, published
         )
 
-    def is_newer_than(self, published: PublishedKeySet) -> bool:
-        """Tell whether what is held left the issuer after *published* did."""
+    def would_be_rolled_back_by(self, published: PublishedKeySet) -> bool:
+        """Tell whether *published* left the issuer before what is held, and has other keys."""
         return (
             self.published is not None
             and _left_issuer_at(self.published) - _left_issuer_at(published) > _PRECISION_OF_AGE
+            and _identities(self.keys) != _identities(published.keys)
         )
 
     def is_outdated_by(self, published: PublishedKeySet) -> bool:
-        """Tell whether *published* was asked for later, and what it holds is not older."""
+        """Tell whether *published* was asked for later, and would not roll back what is held."""
         if self.published is None:
             return True
         is_later = published.asked_at - self.published.asked_at > _CLOCK_NOISE
-        return is_later and not self.is_newer_than(published)
+        return is_later and not self.would_be_rolled_back_by(published)
 
     def age(self, *, now: float) -> float | None:
         """Give the seconds since the keys were asked for."""

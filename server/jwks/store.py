@@ -1,6 +1,7 @@
 """A place that several processes share, through aiocache; whatever it does, nobody is harmed."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Self, TypeVar
@@ -12,17 +13,16 @@ from aiocache.serializers import StringSerializer
 from pydantic import AfterValidator, SecretStr
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 _NAMESPACE = "keyturn:jwks"
 _REDIS_PORT = 6379
-_TIMEOUT = 0.25
 _CONNECTIONS = 8
-_REST = 10.0
-_MAX_QUOTED = 200
 
-# What stores do; anything else is a fault of ours, and told with its traceback.
-_FAILURES = (OSError, RedisError, UnicodeError)
+# In seconds: for one question; without any after one that failed.
+_TIMEOUT = 0.25
+_REST = 10.0
+
+_MAX_QUOTED = 200
 
 _T = TypeVar("_T")
 
@@ -55,15 +55,19 @@ class Store:
     Texts by name, in *cache*.
 
     Each question has a limit of time.  After one that failed the store is left alone for a while;
-    that is told once.
+    that is told once.  What is written is written in the background and in turn: who finds a claim
+    released finds what was put before.
+
+    Attributes:
+        owner: a name of this process that no other has.
     """
 
     def __init__(self, cache: BaseCache, *, now: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
         self._now = now
+        self.owner = secrets.token_hex(8)
         self._resting_until = float("-inf")
         self._is_failing = False
-        self._claims: set[str] = set()
         self._last_write: asyncio.Task[None] | None = None
 
     @classmethod
@@ -100,33 +104,69 @@ class Store:
         return text if isinstance(text, str) else None
 
     async def claim(self, name: str, *, seconds: int, issuer: str) -> bool:
-        """Take *name* for *seconds*; tell whether it is ours: also if the store fails."""
+        """
+        Take *name*, unless another process has it; tell whether it is ours.
+
+        It is also ours if the store fails.
+
+        Args:
+            seconds: after which others may have it, if it is not released.
+        """
 
         async def claim() -> bool:
-            try:
-                await self._cache.add(name, "", ttl=seconds)
-            except ValueError:
-                # aiocache's word for a name that is taken, which may be by ourselves just now.
-                return name in self._claims
-            return True
+            for _ in range(2):  # it may be released between the two questions
+                try:
+                    await self._cache.add(name, self.owner, ttl=seconds)
+                except ValueError:  # aiocache's word for a name that is taken
+                    holder = await self._cache.get(name)
+                else:
+                    return True
+                if holder is not None:
+                    return bool(holder == self.owner)
+            return False
 
-        is_ours = await self._try(claim, issuer, otherwise=True)
-        if is_ours:
-            self._claims.add(name)
-        return is_ours
+        return await self._try(claim, issuer, otherwise=True)
 
     def release(self, name: str, *, issuer: str) -> None:
-        """Leave *name* to others, once what was put before is there: in the background."""
+        """Leave *name* to others, if it is ours."""
 
         async def release() -> None:
-            await self._cache.delete(name)
-            self._claims.discard(name)
+            if await self._cache.get(name) == self.owner:
+                await self._cache.delete(name)
 
         self._write(release, issuer)
 
-    def put(self, name: str, text: str, *, seconds: int, issuer: str) -> None:
-        """Keep *text* for *seconds*: in the background, nobody waits for it."""
-        self._write(lambda: self._cache.set(name, text, ttl=seconds), issuer)
+    def put(
+        self,
+        name: str,
+        text: str,
+        *,
+        seconds: int,
+        issuer: str,
+        instead_of: Callable[[str], bool] = lambda _there: True,
+    ) -> None:
+        """
+        Keep *text*.
+
+        Args:
+            seconds: for how long.
+            instead_of: tells whether it may replace the text that is there.
+        """
+
+        async def put() -> None:
+            there = await self._cache.get(name)
+            if there is None or instead_of(there):
+                await self._cache.set(name, text, ttl=seconds)
+
+        self._write(put, issuer)
+
+    async def fault(self) -> str | None:
+        """Ask the store, and say what is wrong with it, if anything."""
+        try:
+            await self._cache.get("")
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+            return _cause(error)
+        return None
 
     async def close(self) -> None:
         """Finish what is being written and leave."""
@@ -135,11 +175,10 @@ class Store:
         if isinstance(self._cache, RedisCache):
             await self._cache.client.aclose()
 
-    def _write(self, operation: Callable[[], Awaitable[Any]], issuer: str) -> None:
+    def _write(self, operation: Callable[[], Awaitable[None]], issuer: str) -> None:
         before = self._last_write
 
         async def write() -> None:
-            # In turn: who finds a claim removed is to find what was put before.
             if before is not None:
                 await asyncio.wait([before])
             await self._try(operation, issuer, otherwise=None)
@@ -154,15 +193,18 @@ class Store:
         log = structlog.get_logger().bind(issuer=issuer)
         try:
             result = await operation()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever a store does is a warning)
             self._resting_until = self._now() + _REST
             if not self._is_failing:
-                is_ours = not isinstance(error, _FAILURES)
-                cause = f"{type(error).__name__}: {error}"[:_MAX_QUOTED]
-                log.warning("jwks.store_failed", cause=cause, exc_info=is_ours)
+                log.warning("jwks.store_failed", cause=_cause(error))
             self._is_failing = True
             return otherwise
         if self._is_failing:
             self._is_failing = False
             log.info("jwks.store_recovered")
         return result
+
+
+def _cause(error: Exception) -> str:
+    # None of these texts holds the password.
+    return f"{type(error).__name__}: {error}".removesuffix(": ")[:_MAX_QUOTED]

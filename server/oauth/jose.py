@@ -14,7 +14,7 @@ from typing import Any
 from server.oauth.errors import InvalidTokenError, Reason
 
 MAX_TOKEN_SIZE = 8 * 1024
-MAX_KEY_ID_LENGTH = 256
+_MAX_KEY_ID_LENGTH = 256
 _DOTS = 2  # between header, payload and signature
 _MAX_DEPTH = 32
 _MAX_DIGITS = 20
@@ -91,6 +91,11 @@ def decode_base64url(text: str) -> bytes:
     return raw
 
 
+def is_key_id(text: str) -> bool:
+    """Tell whether *text* may be a ``kid``: at most 256 printable characters."""
+    return len(text) <= _MAX_KEY_ID_LENGTH and text.isprintable()
+
+
 def parse_object(raw: bytes) -> dict[str, Any]:
     """
     Read a JSON object, strictly (RFC 8259, RFC 7493).
@@ -126,7 +131,7 @@ def _read_header(header: dict[str, Any]) -> tuple[str, str | None, str | None]:
         raise InvalidTokenError(Reason.WRONG_TYPE)
     match header:
         case {"alg": str(algorithm), "kid": str(key_id)}:
-            if len(key_id) > MAX_KEY_ID_LENGTH or not key_id.isprintable():
+            if not is_key_id(key_id):
                 raise ValueError("an unfit key ID")
             return algorithm, key_id, header.get("typ")
         case {"alg": str(algorithm)} if "kid" not in header:

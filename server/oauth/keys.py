@@ -10,6 +10,7 @@ from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
 from server.oauth.errors import InvalidTokenError, Reason
+from server.oauth.jose import is_key_id
 
 # Algorithm → the key it needs: type, and curve where the type has curves.
 ALGORITHMS: Mapping[str, tuple[str, str | None]] = {
@@ -55,7 +56,7 @@ class VerificationKey:
         key_id: ``kid``, if the issuer gives one.
         algorithms: those that this key may be used with.
         thumbprint: RFC 7638; the same for the same key.  Empty for a secret: nothing of it shows.
-        strength: its kind and size, for people: ``RSA 2048``, ``EC P-256``, ``secret 256``.
+        strength: its kind and size, for people: ``RSA 2048``, ``EC P-256``, ``secret 256 bits``.
     """
 
     key_id: str | None
@@ -169,21 +170,25 @@ def secret_key_set(secret: bytes) -> KeySet:
     Make the set of one key that *secret* is, for whatever key ID a token names.
 
     Raises:
-        ValueError: it is shorter than 256 bits (RFC 7518 section 3.2).
+        ValueError: it is shorter than 256 bits, or somebody's public key.
     """
     bits = 8 * len(secret)
     if bits < LEAST_SECRET_BITS:
         raise ValueError(f"a secret has {LEAST_SECRET_BITS} bits at least, not {bits}")
-    key = jwk.OctKey.import_key(secret)
-    return KeySet((VerificationKey(None, SECRET_ALGORITHMS, "", f"secret {bits}", key),))
+    try:
+        key = jwk.OctKey.import_key(secret)
+    except ValueError:
+        # The library recognizes public keys, which everybody has.
+        raise ValueError("what looks like a public key is no secret") from None
+    return KeySet((VerificationKey(None, SECRET_ALGORITHMS, "", f"secret {bits} bits", key),))
 
 
 def _import(member: object) -> VerificationKey | UnfitKey:
     if not isinstance(member, dict):
         return UnfitKey(None, "it is no object")
     key_id = member.get("kid")
-    if key_id is not None and not isinstance(key_id, str):
-        return UnfitKey(None, "its kid is no text")
+    if key_id is not None and not (isinstance(key_id, str) and is_key_id(key_id)):
+        return UnfitKey(None, "its kid is one that no token may name")
     if not _SECRET_MEMBERS.isdisjoint(member):
         return UnfitKey(key_id, "it holds private or symmetric material", is_secret=True)
     try:

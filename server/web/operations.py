@@ -24,7 +24,7 @@ class IssuerKeys(Protocol):
     def status(self) -> Status:
         """What an operator wants to know."""
 
-    async def refresh(self, trigger: Trigger, /) -> Result | None:
+    async def refresh(self, trigger: Trigger, /) -> Result:
         """Fetch the keys."""
 
 

@@ -108,4 +108,4 @@ async def test_our_own_discovery_takes_its_metadata(issuer: Issuer) -> None:
     base = str(issuer.make_url("/"))
     async with open_session() as session:
         with pytest.raises(Exception, match="another issuer"):
-            await discover(session, base, timeout=5)
+            await discover(session, base, endpoint="jwks_uri", timeout=5)

@@ -37,7 +37,7 @@ async def fetch(issuer: Issuer, session: ClientSession, *, timeout: float = 5) -
 @pytest.mark.parametrize(
     ("mode", "cause"),
     [
-        ("down", "ServerDisconnectedError"),
+        ("down", "the connection was cut"),
         ("slow", "in time"),
         ("error", "answered 500"),
         ("garbage", "JSON object"),
@@ -58,7 +58,7 @@ async def test_each_fault_is_one_and_can_be_healed(issuer: Issuer, mode: str, ca
         assert await fetch(issuer, session) == 1
 
 
-@pytest.mark.parametrize("mode", ["error", "empty", "garbage", "truncated"])
+@pytest.mark.parametrize("mode", ["error", "garbage", "truncated"])
 async def test_the_metadata_misbehaves_as_well(issuer: Issuer, mode: str) -> None:
     sound = await (await issuer.get(METADATA)).text()
     await fault(issuer, mode)

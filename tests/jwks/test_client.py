@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from server.jwks.client import IssuerClient
 from server.jwks.document import JWKSFetchError
 from tests.fakes import FakeClock
-from tests.jwks.conftest import RFC8414, Endpoint
+from tests.jwks.conftest import OPENID, RFC8414, Endpoint
 from tests.minting import public_jwk
 
 
@@ -43,25 +43,82 @@ def discovering(session: ClientSession, endpoint: Endpoint, clock: FakeClock) ->
 async def test_keys_are_discovered_once_an_hour(
     discovering: Discovering, endpoint: Endpoint, clock: FakeClock
 ) -> None:
-    for _ in range(3):
-        assert (await discovering.client.fetch_key_set()).keys.keys
-    assert endpoint.asked == [RFC8414, "/keys", "/keys", "/keys"]
+    for _ in range(2):
+        for seconds in (0, 1, 3599):
+            clock.time += seconds
+            assert (await discovering.client.fetch_key_set()).keys.keys
+        clock.time += 1
 
-    clock.time += 3601
-    await discovering.client.fetch_key_set()
-
-    assert endpoint.asked[4:] == [RFC8414, "/keys"]
+    assert endpoint.asked == [RFC8414, "/keys", "/keys", "/keys"] * 2
 
 
-async def test_discovery_and_keys_together_have_one_limit_of_time(
+async def test_past_the_caches_the_keys_are_asked_for(
+    discovering: Discovering, endpoint: Endpoint
+) -> None:
+    await discovering.client.fetch_key_set(fresh=True)
+
+    assert endpoint.headers[-1]["Cache-Control"] == "no-cache"
+
+
+async def test_keys_at_a_link_local_address_are_not_fetched(
+    discovering: Discovering, endpoint: Endpoint
+) -> None:
+    endpoint.gives(
+        RFC8414, {"issuer": endpoint.base, "jwks_uri": "https://169.254.169.254/latest/meta-data"}
+    )
+
+    with pytest.raises(JWKSFetchError, match="no issuer can be"):
+        await discovering.client.fetch_key_set()
+
+
+async def test_keys_that_are_too_slow_are_looked_for_elsewhere_the_next_time(
     session: ClientSession, endpoint: Endpoint, clock: FakeClock
 ) -> None:
     async def never(_request: web.Request) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    endpoint.gives(RFC8414, {"issuer": endpoint.base, "jwks_uri": endpoint.base + "keys"})
+    discovering = Discovering(session, endpoint, clock, timeout=0.1)
+    await discovering.client.fetch_key_set()
     endpoint.answers["/keys"] = never
+    with pytest.raises(JWKSFetchError, match="in time"):
+        await discovering.client.fetch_key_set()
+    discovering.move("elsewhere")
+
+    assert (await discovering.client.fetch_key_set()).keys.keys
+
+
+async def test_why_no_key_can_be_used_is_told(discovering: Discovering, endpoint: Endpoint) -> None:
+    endpoint.gives("/keys", {"keys": [public_jwk() | {"d": "AAAA"}, public_jwk(use="enc")]})
+
+    with pytest.raises(
+        JWKSFetchError, match="private or symmetric material; it is not for sig"
+    ) as failed:
+        await discovering.client.fetch_key_set()
+
+    assert [each.is_secret for each in failed.value.unfit] == [True, False]
+
+
+async def test_a_confirmation_of_another_document_is_none(
+    discovering: Discovering, endpoint: Endpoint
+) -> None:
+    endpoint.gives("/keys", {"keys": [public_jwk()]}, ETag='"a"')
+    held = await discovering.client.fetch_key_set()
+    endpoint.sends("/keys", status=304, headers={"ETag": '"b"'})
+
+    with pytest.raises(JWKSFetchError, match="confirmed what is not held"):
+        await discovering.client.fetch_key_set(held)
+
+
+async def test_discovery_and_keys_together_have_one_limit_of_time(
+    discovering: Discovering, session: ClientSession, endpoint: Endpoint, clock: FakeClock
+) -> None:
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    endpoint.answers[OPENID] = endpoint.answers[RFC8414]
+    endpoint.answers[RFC8414] = never  # takes all of the time that there is
     client = IssuerClient(session, endpoint.base, jwks_uri=None, timeout=0.1, now=clock)
 
     with pytest.raises(JWKSFetchError, match="in time"):
@@ -154,7 +211,7 @@ async def test_keys_are_fetched_over_https_alone(
 ) -> None:
     endpoint.gives(RFC8414, {"issuer": endpoint.base, "jwks_uri": uri})
 
-    with pytest.raises(JWKSFetchError, match="https"):
+    with pytest.raises(JWKSFetchError, match=r"https|has no jwks_uri"):
         await discovering.client.fetch_key_set()
 
 
@@ -170,11 +227,24 @@ class OneAnswer:
         self._body = json.dumps(document).encode()
 
     @asynccontextmanager
-    async def get(self, *_address: Any, **_options: Any) -> AsyncIterator["OneAnswer"]:
+    async def get(self, *_address: Any, **options: Any) -> AsyncIterator["OneAnswer"]:
+        self.options = options
         yield self
 
     async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
         yield self._body
+
+
+async def test_connecting_and_silence_have_limits_of_their_own(clock: FakeClock) -> None:
+    session: Any = OneAnswer({"keys": [public_jwk()]})
+    url = "https://issuer.example/keys"
+    client = IssuerClient(session, "https://issuer.example/", jwks_uri=url, timeout=5, now=clock)
+
+    await client.fetch_key_set()
+
+    limits = session.options["timeout"]
+    assert (limits.total, limits.connect, limits.sock_read) == (None, 2, 3)
+    assert session.options["allow_redirects"] is False
 
 
 async def test_an_issuer_on_https_has_its_keys_on_https(clock: FakeClock) -> None:

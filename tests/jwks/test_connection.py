@@ -1,11 +1,12 @@
 import socket
+import ssl
 from collections.abc import Sequence
 
 import pytest
 from aiohttp import ClientSession
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from server.jwks.connection import is_refused, open_session
+from server.jwks.connection import is_refused, open_session, tls_context
 from server.jwks.document import JWKSFetchError, fetch_document
 from tests.jwks.conftest import Endpoint
 
@@ -90,3 +91,17 @@ async def test_of_several_addresses_the_harmless_one_is_taken(endpoint: Endpoint
         document = await fetch_document(session, url, timeout=5)
 
     assert document.members == {"keys": []}
+
+
+async def test_a_name_that_leads_nowhere_else_is_told_of() -> None:
+    async with open_session(resolver=Rebinding("169.254.169.254", "fe80::1")) as session:
+        with pytest.raises(JWKSFetchError, match="no issuer can be"):
+            await fetch_document(session, "https://issuer.example/", timeout=5)
+
+
+def test_an_issuer_proves_its_name_over_tls_1_2_or_newer() -> None:
+    context = tls_context()
+
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

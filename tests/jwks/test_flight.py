@@ -12,13 +12,13 @@ class Flown:
     """A flight that lands when it is told to."""
 
     def __init__(self, trigger: Trigger = Trigger.UNKNOWN_KEY, *, began: float = 0) -> None:
-        self.landed: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
+        self.landed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self.flight = Flight(trigger, began, asyncio.create_task(self._fly()))
 
-    async def _fly(self) -> Result | None:
+    async def _fly(self) -> Result:
         return await self.landed
 
-    async def land(self, result: Result | None = Result.OK) -> Flight:
+    async def land(self, result: Result = Result.OK) -> Flight:
         self.landed.set_result(result)
         await self.flight.task
         return self.flight
@@ -77,7 +77,7 @@ async def test_there_is_room_for_so_many_and_for_others_when_they_have_left(
         (Trigger.UNKNOWN_KEY, 9, Result.OK, False),
         (Trigger.TIMER, 10, Result.OK, False),
         (Trigger.START, 10, Result.OK, False),
-        (Trigger.UNKNOWN_KEY, 10, None, False),
+        (Trigger.UNKNOWN_KEY, 10, Result.TAKEN_OVER, False),
     ],
 )
 async def test_only_the_issuer_itself_asked_afterwards_settles_what_it_has(

@@ -72,7 +72,7 @@ def test_back_off_grows_to_a_minute_and_no_further(failures: int, random: float)
     assert 0.1 <= delay <= min(60, 2.0 ** min(failures - 1, 10))
 
 
-@pytest.mark.parametrize(("asked", "delay"), [(0, 1), (7, 7), (1000, 300)])
+@pytest.mark.parametrize(("asked", "delay"), [(0, 1), (7, 7), (1000, 300 / 1.1)])
 def test_the_issuer_may_ask_for_a_pause_within_bounds(asked: float, delay: float) -> None:
     assert RefreshPolicy().retry_in(1, random=0, retry_after=asked) == delay
 
@@ -83,7 +83,14 @@ def test_a_pause_is_never_shorter_than_asked_for_nor_longer_than_five_minutes(
 ) -> None:
     delay = RefreshPolicy().retry_in(1, random=random, retry_after=asked)
 
-    assert min(asked, 300) <= delay <= min(300, 1.1 * max(asked, 1))
+    assert min(asked, 272) <= delay <= min(300.0001, 1.1 * max(asked, 1))
+
+
+@pytest.mark.parametrize("asked", [10, 300, 10_000])
+def test_replicas_that_were_asked_for_a_pause_do_not_come_back_in_step(asked: float) -> None:
+    delays = {RefreshPolicy().retry_in(1, random=r, retry_after=asked) for r in (0, 0.5, 1)}
+
+    assert len(delays) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from aiocache import BaseCache
 from pydantic import SecretStr
 from structlog.typing import EventDict
 
@@ -14,7 +15,7 @@ from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import State
 from server.jwks.store import Store
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError
-from server.oauth.keys import parse_jwks
+from server.oauth.keys import UnfitKey, parse_jwks
 from tests.fakes import FakeClock, FakeIssuer, settle
 from tests.jwks.conftest import NEW, OLD, MakeKeys, events, kept_current, naming
 from tests.minting import ISSUER, key_set, public_jwk
@@ -273,16 +274,54 @@ async def test_what_a_cache_on_the_way_still_has_does_not_bring_a_removed_key_ba
         await running.find(naming(OLD.kid), may_ask=False)
 
 
-async def test_a_cache_that_insists_is_believed_in_the_end(
-    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+async def test_a_cache_that_insists_is_not_believed_while_what_is_held_can_be_used(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
 ) -> None:
     async def cached(held: PublishedKeySet | None, *, fresh: bool) -> PublishedKeySet:
-        return PublishedKeySet(key_set(NEW), "", {"Age": "1000"}, clock.time)
+        return PublishedKeySet(key_set(NEW), "", {"Age": "100000"}, clock.time)
 
     issuer.rotation = cached
-    await clock.advance(241)
+    for trigger in (Trigger.TIMER, Trigger.FORCED, Trigger.UNKNOWN_KEY):
+        assert await running.refresh(trigger) is Result.FAILED
+    assert await running.find(naming(OLD.kid), may_ask=False)
+    assert events(log, "jwks.refresh_failed")[0]["cause"] == (
+        "a cache on the way still has an older set"
+    )
+
+    await clock.advance(3900 + 60)
+
+    assert await running.find(naming(NEW.kid), may_ask=False), (
+        "keys that have expired are no better"
+    )
+
+
+async def test_an_invented_key_does_not_bring_a_removed_one_back(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    removed = issuer.keys
+    issuer.keys = key_set(NEW)
+    await running.refresh(Trigger.FORCED)
+
+    async def cached(held: PublishedKeySet | None, *, fresh: bool) -> PublishedKeySet:
+        return PublishedKeySet(removed, "", {"Age": "500"}, clock.time)
+
+    issuer.rotation = cached
+    with pytest.raises(KeysUnavailableError):
+        await running.find(naming("invented"), may_ask=True)
 
     assert await running.find(naming(NEW.kid), may_ask=False)
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming(OLD.kid), may_ask=False)
+
+
+async def test_an_older_copy_of_the_same_keys_confirms_them(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.headers = {"Age": "1000"}
+
+    await clock.advance(241)
+
+    assert running.status.age == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("random", "due"), [(0.0, 216), (0.5, 240), (1.0, 264)])
@@ -354,31 +393,84 @@ async def test_a_smaller_set_is_a_revocation(running: RemoteKeySet, issuer: Fake
 # ---- forced
 
 
+@pytest.mark.parametrize("before", [Trigger.TIMER, Trigger.FORCED])
 async def test_who_forces_a_refresh_is_not_served_by_one_that_began_before(
-    running: RemoteKeySet, issuer: FakeIssuer
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, before: Trigger
 ) -> None:
+    issuer.fetches.clear()
     issuer.gate.clear()
-    timer = asyncio.create_task(running.refresh(Trigger.TIMER))
-    await settle()
+    earlier = asyncio.create_task(running.refresh(before))
+    await clock.advance(0.1)
     forced = [asyncio.create_task(running.refresh(Trigger.FORCED)) for _ in range(20)]
-    await settle()
+    await clock.advance(0.1)
     issuer.gate.set()
 
-    assert await asyncio.gather(timer, *forced) == [Result.OK] * 21
-    assert issuer.fetches in ([False, False, True], [False, False, True, True])
+    assert await asyncio.gather(earlier, *forced) == [Result.OK] * 21
+    assert issuer.fetches == [before is Trigger.FORCED, True], "one for all who came later"
 
 
-async def test_a_forced_refresh_that_fails_does_not_move_the_timer(
+async def test_who_forces_a_refresh_hears_of_the_issuer_and_not_of_the_store(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async with kept_current(make_keys()) as ours, kept_current(make_keys()) as theirs:
+        await clock.advance(1)
+        await theirs.refresh(Trigger.FORCED)
+        issuer.fetches.clear()
+
+        assert await ours.refresh(Trigger.FORCED) is Result.OK
+        assert issuer.fetches == [True]
+
+
+async def test_a_forced_refresh_that_fails_is_tried_again_soon(
     running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
+    issuer.down = True
+    assert await running.refresh(Trigger.FORCED) is Result.FAILED
+    issuer.down = False
+
+    await clock.advance(1)
+
+    assert issuer.fetches == [False, True, False]
+
+
+async def test_a_forced_refresh_that_fails_never_puts_off_the_timer(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    await clock.advance(200)
     issuer.down = True
     issuer.retry_after = 300
     assert await running.refresh(Trigger.FORCED) is Result.FAILED
     issuer.down = False
 
-    await clock.advance(241)
+    await clock.advance(41)
 
     assert running.status.age == pytest.approx(1)
+
+
+async def test_a_refresh_that_is_forced_doubts_what_is_held(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.headers = {"ETag": '"coarse"'}
+    await running.refresh(Trigger.TIMER)
+
+    assert await running.refresh(Trigger.FORCED) is Result.OK
+
+    assert issuer.conditional == 1
+
+
+async def test_after_a_failure_what_is_held_is_doubted(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    issuer.headers = {"ETag": '"a"'}
+    await running.refresh(Trigger.TIMER)
+    issuer.down = True
+    await running.refresh(Trigger.TIMER)
+    issuer.down = False
+    issuer.conditional = 0
+
+    assert await running.refresh(Trigger.TIMER) is Result.OK
+    assert await running.refresh(Trigger.TIMER) is Result.NOT_MODIFIED
+    assert issuer.conditional == 1
 
 
 # ---- supervision
@@ -395,7 +487,7 @@ async def test_the_refresher_survives_what_nobody_expected(
     keys = make_keys(random=random)
     async with kept_current(keys):
         await clock.advance(600)
-        assert keys.journal.crashes > 0
+        assert 0 < keys.journal.crashes <= 2 * 600, "with a pause after each"
         chances = iter([0.5] * 100)
         await clock.advance(10)
         fetched = len(issuer.fetches)
@@ -454,7 +546,7 @@ async def test_processes_that_start_at_once_ask_once(
     issuer.gate.clear()
     async with AsyncExitStack() as stack:
         fleet = [await stack.enter_async_context(kept_current(make_keys())) for _ in range(8)]
-        await clock.advance(0.1)
+        await clock.advance(3)  # it is slow
         issuer.gate.set()
         await clock.advance(0.1)
 
@@ -465,13 +557,44 @@ async def test_processes_that_start_at_once_ask_once(
 async def test_who_waits_for_another_process_in_vain_asks_by_itself(
     make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, store: Store
 ) -> None:
-    assert await SharedKeys(ISSUER, store).claim()  # and then that process died
+    assert await SharedKeys(ISSUER, store).claim(seconds=60)  # and then that process died
     async with kept_current(make_keys()) as keys:
-        assert not keys.is_usable
+        await clock.advance(4.5)
+        assert not issuer.fetches
 
-        await clock.advance(0.5)
+        await clock.advance(1)
 
         assert keys.is_usable
+
+
+async def test_a_request_is_not_kept_waiting_for_another_process_in_vain(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, store: Store
+) -> None:
+    async with kept_current(make_keys()) as keys:
+        assert await SharedKeys(ISSUER, store).claim(seconds=60)  # and then that process died
+        issuer.keys = key_set(OLD, NEW)
+        search = asyncio.create_task(keys.find(naming(NEW.kid), may_ask=True))
+
+        await clock.advance(0.9)
+
+        assert await search
+
+
+async def test_when_the_one_who_asks_has_failed_the_next_one_asks(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    issuer.gate.clear()
+    issuer.down = True
+    async with kept_current(make_keys()), kept_current(make_keys()) as waiting:
+        await clock.advance(0.5)
+        assert len(issuer.fetches) == 1
+        issuer.gate.set()
+        await settle()
+        issuer.down = False
+
+        await clock.advance(0.1)
+
+        assert waiting.is_usable
 
 
 async def test_a_key_that_another_process_has_seen_needs_no_fetch_and_no_permit(
@@ -496,11 +619,12 @@ async def test_a_process_that_starts_while_the_issuer_is_down_begins_with_the_la
         issuer.down = True
         await clock.advance(600)
 
+    issuer.fetches.clear()
     async with kept_current(make_keys()) as keys:
         assert keys.state is State.STALE
         assert keys.status.age == pytest.approx(600)
         assert await keys.find(naming(), may_ask=True)
-        assert issuer.fetches[-1] is False, "and asked the issuer all the same"
+        assert issuer.fetches == [False], "and asked the issuer all the same"
 
 
 async def test_keys_that_are_too_old_are_not_taken_over(
@@ -539,3 +663,73 @@ async def test_a_store_that_is_dead_costs_nothing_but_a_warning(
 
     await store.close()
     assert [each["event"] for each in log] == ["jwks.store_failed", "jwks.refreshed"]
+
+
+async def test_what_another_process_shared_between_a_look_and_a_claim_is_seen(
+    issuer: FakeIssuer, clock: FakeClock, cache: BaseCache, log: list[EventDict]
+) -> None:
+    theirs = SharedKeys(ISSUER, Store(cache, now=clock), clock=clock)
+
+    class Late(SharedKeys):
+        async def claim(self, *, seconds: float) -> bool:
+            theirs.put(
+                PublishedKeySet(key_set(NEW), "", {}, clock.time), now=clock.time, keep_for=9
+            )
+            await settle()
+            return await super().claim(seconds=seconds)
+
+    shared = Late(ISSUER, Store(cache, now=clock), clock=clock)
+    keys = RemoteKeySet(ISSUER, issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep)
+
+    assert await keys.refresh(Trigger.START) is Result.TAKEN_OVER
+    assert not issuer.fetches
+
+
+async def test_an_unfit_key_is_told_of_once_by_each_process_that_asked(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    leak = {"kty": "oct", "k": "AAAA", "kid": "leak"}
+    issuer.keys = parse_jwks({"keys": [public_jwk(OLD), leak]})
+    async with kept_current(make_keys(random=lambda: 0.2)), kept_current(make_keys()):
+        await clock.advance(3600)
+
+    assert len(events(log, "jwks.key_ignored")) <= 2
+
+
+async def test_what_makes_every_key_unfit_is_told(
+    running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer.fault = JWKSFetchError(
+        "none usable", unfit=(UnfitKey("leak", "private", is_secret=True),)
+    )
+
+    await clock.advance(400)
+
+    (ignored,) = events(log, "jwks.key_ignored")
+    assert (ignored["kid"], ignored["log_level"]) == ("leak", "error")
+
+
+async def test_who_begins_with_stale_keys_and_gets_fresh_ones_raises_no_alarm(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    async with kept_current(make_keys()):
+        pass
+    await clock.advance(600)
+
+    async with kept_current(make_keys()) as keys:
+        assert keys.state is State.FRESH
+
+    assert not events(log, "jwks.stale")
+
+
+async def test_once_it_has_ended_nothing_is_fetched(
+    keys: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock, log: list[EventDict]
+) -> None:
+    issuer.gate.clear()
+    async with kept_current(keys):
+        forced = [asyncio.create_task(keys.refresh(Trigger.FORCED)) for _ in range(3)]
+        await settle()
+
+    assert await asyncio.gather(*forced) == [Result.FAILED] * 3
+    assert issuer.fetches == [False]
+    assert not log

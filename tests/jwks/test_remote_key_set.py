@@ -3,7 +3,8 @@ import asyncio
 import pytest
 from structlog.typing import EventDict
 
-from server.jwks.journal import Outcome, Trigger
+from server.jwks.document import JWKSFetchError
+from server.jwks.journal import Outcome, Result, Trigger
 from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.snapshot import State
@@ -336,15 +337,72 @@ async def test_ten_thousand_invented_keys_while_the_issuer_is_down_cost_no_more(
 
 
 async def test_a_flood_does_not_put_off_the_timer(
+    make_keys: MakeKeys, issuer: FakeIssuer, clock: FakeClock
+) -> None:
+    async def kids_fail(held: PublishedKeySet | None, *, fresh: bool) -> PublishedKeySet:
+        issuer.fetches.append(fresh)
+        if fresh:
+            raise JWKSFetchError("not for you")
+        return PublishedKeySet(issuer.keys, "", {}, clock.time)
+
+    issuer.rotation = kids_fail
+    async with kept_current(make_keys()) as keys:
+        for second in range(1000):
+            with pytest.raises((KeysUnavailableError, InvalidTokenError)):
+                await keys.find(naming(f"invented-{second}"), may_ask=True)
+            await clock.advance(1)
+
+        assert issuer.fetches.count(True) <= 2 + 1000 / 30
+        assert issuer.fetches.count(False) == 1 + 1000 // 240
+        assert keys.state is State.FRESH
+
+
+async def test_keys_that_the_timer_brought_are_no_reward_for_who_invents_keys(
+    running: RemoteKeySet, issuer: FakeIssuer
+) -> None:
+    for number in range(2):
+        with pytest.raises(InvalidTokenError):
+            await running.find(naming(f"invented-{number}"), may_ask=True)
+    issuer.keys = key_set(OLD, NEW)
+    await running.refresh(Trigger.TIMER)
+
+    with pytest.raises(InvalidTokenError):
+        await running.find(naming("invented"), may_ask=True)
+
+    assert issuer.fetches.count(True) == 2
+
+
+async def test_two_fetches_one_after_the_other_are_waited_for_no_longer_than_one(
     running: RemoteKeySet, issuer: FakeIssuer, clock: FakeClock
 ) -> None:
-    for second in range(1000):
-        with pytest.raises(InvalidTokenError):
-            await running.find(naming(f"invented-{second}"), may_ask=True)
-        await clock.advance(1)
+    issuer.gate.clear()
+    await clock.advance(240.5)  # the timer's is under way
+    waiting = asyncio.create_task(running.find(naming(NEW.kid), may_ask=True))
+    await clock.advance(0.8)
+    issuer.gate.set()
+    await settle()
+    issuer.gate.clear()
+    waiting_still = not waiting.done()
 
-    assert issuer.fetches.count(True) <= 2 + 1000 / 30
-    assert running.state is State.FRESH
+    await clock.advance(0.2)
+
+    assert waiting.done()
+    issuer.gate.set()
+    result = (await asyncio.gather(waiting, return_exceptions=True))[0]
+    assert isinstance(result, InvalidTokenError | KeysUnavailableError)
+    assert waiting_still or isinstance(result, InvalidTokenError)
+
+
+async def test_what_was_fetched_is_counted(running: RemoteKeySet, issuer: FakeIssuer) -> None:
+    await running.refresh(Trigger.FORCED)
+    issuer.down = True
+    await running.refresh(Trigger.TIMER)
+
+    assert running.journal.fetches == {
+        (Trigger.START, Result.OK): 1,
+        (Trigger.FORCED, Result.OK): 1,
+        (Trigger.TIMER, Result.FAILED): 1,
+    }
 
 
 async def test_the_timer_takes_nothing_from_the_permits(

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -73,12 +74,13 @@ def test_what_came_and_went_is_named() -> None:
     ("asked_at", "age", "is_late"),
     [(200, 0, False), (200, 97, False), (200, 103, True), (200, 500, True), (90, 0, True)],
 )
-def test_what_left_the_issuer_before_what_is_held_is_late(
+def test_other_keys_that_left_the_issuer_before_what_is_held_are_late(
     asked_at: float, age: int, is_late: bool
 ) -> None:
     answer = published(key_set(NEW), asked_at=asked_at, Age=str(age))
 
-    assert first().is_newer_than(answer) is is_late
+    assert first().would_be_rolled_back_by(answer) is is_late
+    assert not first().would_be_rolled_back_by(replace(answer, keys=key_set(OLD))), "the same keys"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_keys_are_outdated_by_what_was_asked_for_later_and_is_not_late(
 
 def test_whatever_there_is_outdates_nothing_at_all() -> None:
     assert NOTHING.is_outdated_by(published(key_set(), asked_at=-1e9))
-    assert not NOTHING.is_newer_than(published(key_set(), asked_at=-1e9))
+    assert not NOTHING.would_be_rolled_back_by(published(key_set(), asked_at=-1e9))
 
 
 @pytest.mark.parametrize(("now", "left"), [(100, 300), (399, 1), (400, 60), (460, math.inf)])

@@ -68,6 +68,8 @@ UNFIT = {
     "operations without verify": public_jwk(key_ops=["sign"]),
     "operations that are no list": public_jwk(key_ops=5),
     "a kid that is no text": public_jwk(kid=5),
+    "a kid that no token may name": public_jwk(kid="a\u2028b"),
+    "a kid that is too long": public_jwk(kid="a" * 257),
     "another type's algorithm": public_jwk(alg="ES256"),
     "an unknown algorithm": public_jwk(alg="RS1"),
     "an algorithm that is no text": public_jwk(alg=["RS256"]),
@@ -238,11 +240,20 @@ def test_a_secret_that_is_too_short_is_refused_without_being_shown(secret: bytes
         secret_key_set(secret)
 
 
+def test_what_everybody_has_is_no_secret() -> None:
+    key = private_key()
+    assert isinstance(key, jwk.RSAKey)
+    pem = key.as_pem(private=False)
+
+    with pytest.raises(ValueError, match="looks like a public key"):
+        secret_key_set(pem)
+
+
 def test_nothing_of_a_secret_is_shown() -> None:
     keys = secret_key_set(b"s" * 40)
 
     (key,) = keys.keys
-    assert key.strength == "secret 320"
+    assert key.strength == "secret 320 bits"
     assert key.thumbprint == ""
     assert "s" * 8 not in repr(keys)
     assert "c3Nz" not in repr(keys)
