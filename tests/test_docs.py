@@ -29,10 +29,12 @@ def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
             answers.append(json.loads(done.stdout))
         assert process.stop() == 0
 
-    fault, refreshed = answers
+    asked, fault, refused, rotated, revoked = answers
+    assert asked["issuers"][0]["result"] == "ok"
     assert fault == {"mode": "error", "seconds": 30}
-    assert refreshed["status"] == "ready"
-    assert refreshed["issuers"][0]["result"] == "failed"
+    assert refused["status"] == "ready"
+    assert refused["issuers"][0]["result"] == "failed"
+    assert rotated["kid"] != revoked["kid"]
 
 
 def test_the_settings_of_the_page_on_keys_are_sound(
