@@ -116,7 +116,8 @@ async def serve(
         log.info(
             "server.started",
             version=__version__,
-            addresses=serving.addresses,
+            addresses=list(serving.addresses),
+            admin=base_url(config.admin.host, config.admin.port),
             issuers=[each.issuer for each in config.issuers],
         )
         async with (

@@ -19,7 +19,6 @@ _LOOK_AGAIN = 0.05
 _PATIENCE_WHILE_OTHERS_WAIT = 0.6
 _RESTART = 1.0
 
-
 _URGENT = frozenset({Trigger.UNKNOWN_KEY, Trigger.FORCED})
 
 
