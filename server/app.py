@@ -58,12 +58,10 @@ class Keyturn:
 
         The keys of new issuers are asked for first; what was verified before is forgotten.
         """
-        try:
-            keys = self._hold(config)
-            await self._ring.until_tried(keys)
-            self.keys, self._rules = keys, _rules_of(config, keys)
-        finally:
-            await self._ring.drop_all_but(self.keys)
+        keys = self._hold(config)
+        await self._ring.until_tried(each for each in keys if each not in self.keys)
+        self.keys, self._rules = keys, _rules_of(config, keys)
+        await self._ring.drop_all_but(keys)
 
     async def close(self) -> None:
         """Let the keys go."""

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from server import __version__, logs
@@ -18,6 +19,7 @@ from server.client import (
     request_token,
 )
 from server.config import Config, ConfigError, load
+from server.config_sources import DEFAULT_FILE
 from server.greeting import dev_query, greet
 from server.jwks.connection import open_session
 from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
@@ -56,6 +58,8 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
         if config.dev_issuer.enabled:
             _complain(*await greet(config, serving))
 
+    if "config" not in options and Path(DEFAULT_FILE).exists():
+        options.config = os.environ.get("KEYTURN_CONFIG", DEFAULT_FILE)  # from now on it must exist
     run(lambda signals: serve(config, signals, read=lambda: _load(options), started=started))
     return _OK
 

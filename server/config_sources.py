@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 _PREFIX = "KEYTURN__"
-_DEFAULT_FILE = "config.yaml"
+DEFAULT_FILE = "config.yaml"
 
 Location = tuple[str | int, ...]
 """A key's place: names, and numbers in lists."""
@@ -28,7 +28,7 @@ def read_file(named: str | None, faults: list[str]) -> dict[str, Any] | None:
     What is wrong with it is added to *faults*: PyYAML itself passes over a missing file and takes
     the last of two keys.  Gives nothing where there is nothing to judge.
     """
-    path = Path(named or _DEFAULT_FILE)
+    path = Path(named or DEFAULT_FILE)
     if named is None and not path.exists():
         return {}
     try:

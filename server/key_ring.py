@@ -23,9 +23,19 @@ IssuerKeys = RemoteKeySet | FixedKeySet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    settings: tuple[object, ...]
+    issuer: IssuerSettings
+    policy: RefreshPolicy
+    store: str
     keys: IssuerKeys
     task: asyncio.Task[None]
+
+    def is_of(self, issuer: IssuerSettings) -> bool:
+        """Tell whether these are keys of *issuer*, from where it has them."""
+        return (self.issuer.issuer, self.issuer.jwks_uri, self.issuer.fixed_keys) == (
+            issuer.issuer,
+            issuer.jwks_uri,
+            issuer.fixed_keys,
+        )
 
 
 class KeyRing:
@@ -46,12 +56,12 @@ class KeyRing:
         """
         Keep the keys of *issuers* current from now on, beside those that are kept already.
 
-        An issuer whose settings have not changed has the keys that it had.
+        An issuer that has not changed has the keys that it had, whatever changed around it.
 
         Args:
             store: where processes share keys.
         """
-        return tuple(self._keep(each, policy, store) for each in issuers)
+        return tuple(self._keep(each, policy, store.get_secret_value()) for each in issuers)
 
     async def until_tried(self, keys: Iterable[IssuerKeys]) -> None:
         """Wait until the issuers of *keys* have given some, or have failed to."""
@@ -61,9 +71,11 @@ class KeyRing:
     async def drop_all_but(self, keys: Sequence[IssuerKeys]) -> None:
         """Stop keeping the others current, once those who wait for them have their answer."""
         dropped = [each for each in self._kept if each.keys not in keys]
-        self._kept = [each for each in self._kept if each.keys in keys]
         await asyncio.gather(*(each.keys.until_idle() for each in dropped))
         await _end(dropped)
+        self._kept = [each for each in self._kept if each.keys in keys]
+        for url in self._stores.keys() - {each.store for each in self._kept}:
+            await self._stores.pop(url).close()
 
     async def close(self) -> None:
         """Stop keeping any, at once."""
@@ -71,13 +83,16 @@ class KeyRing:
         for store in self._stores.values():
             await store.close()
 
-    def _keep(self, issuer: IssuerSettings, policy: RefreshPolicy, store: SecretStr) -> IssuerKeys:
-        settings = (issuer.issuer, issuer.jwks_uri, issuer.fixed_keys, policy, store)
-        for each in self._kept:
-            if each.settings == settings:
-                return each.keys
-        keys = self._make(issuer, policy, store.get_secret_value())
-        self._kept.append(_Kept(settings, keys, asyncio.create_task(keys.run())))
+    def _keep(self, issuer: IssuerSettings, policy: RefreshPolicy, store: str) -> IssuerKeys:
+        earlier = next((each for each in self._kept if each.is_of(issuer)), None)
+        if earlier is not None and (earlier.policy, earlier.store) == (policy, store):
+            return earlier.keys
+        keys = self._make(issuer, policy, store)
+        match keys, earlier:
+            case RemoteKeySet(), _Kept(keys=RemoteKeySet() as before):
+                keys.begin_as(before)
+        task = asyncio.create_task(keys.run())
+        self._kept.insert(0, _Kept(issuer, policy, store, keys, task))
         return keys
 
     def _make(self, issuer: IssuerSettings, policy: RefreshPolicy, store: str) -> IssuerKeys:

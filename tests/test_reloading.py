@@ -3,15 +3,20 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 from aiohttp import ClientSession
+from structlog.typing import EventDict
 
+from server.config import Config
+from server.reloading import obey_reloads
+from tests.minting import ISSUER
 from tests.processes import Ports, Process, running
 
 AUDIENCE = "https://quickstarts/api"
@@ -24,11 +29,12 @@ class Server:
         self.session = session
         self.ports = ports
         self.process = process
-        self._file = file
+        self.file = file
 
     async def reload(self, **settings: Any) -> dict[str, Any]:
         """Change the file, ask for a reload, and give the line that tells of it."""
-        self._file.write_text(yaml.safe_dump({"audience": AUDIENCE} | settings), "utf-8")
+        if settings:
+            self.file.write_text(yaml.safe_dump({"audience": AUDIENCE} | settings), "utf-8")
         before = len(self._told())
         os.kill(self.process.popen.pid, signal.SIGHUP)
         while len(self._told()) == before:
@@ -167,6 +173,64 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(server: Serve
     assert told["event"] == "config.rejected"
     assert sorted(each.split(":")[0] for each in told["faults"]) == ["bogus", "issuers[0].leeway"]
     assert set(answers) == {200}
+
+
+async def test_a_file_that_is_gone_changes_nothing(server: Server) -> None:
+    mine = await token_of(server.session, OURS)
+    server.file.unlink()
+
+    told = await server.reload()
+
+    assert told["event"] == "config.rejected"
+    assert told["faults"] == ["config.yaml: no such file"]
+    assert await server.status(mine) == 200
+
+
+async def test_what_nobody_expected_is_told_and_the_next_reload_works(
+    log: list[EventDict],
+) -> None:
+    class Reloadable:
+        configs: ClassVar[list[Config]] = []
+
+        async def reload(self, config: Config) -> None:
+            self.configs.append(config)
+
+    config = Config.model_validate({"issuers": [{"issuer": ISSUER, "audience": "a"}]})
+    wanted = asyncio.Event()
+    readings = iter([ZeroDivisionError("a fault of ours"), config])
+
+    def read() -> Config:
+        reading = next(readings)
+        if isinstance(reading, Exception):
+            raise reading
+        return reading
+
+    keyturn: Any = Reloadable()
+    obeying = asyncio.create_task(obey_reloads(keyturn, config, wanted, read))
+    for event in ("config.rejected", "config.reloaded"):
+        wanted.set()
+        while event not in [each["event"] for each in log]:  # noqa: ASYNC110 (a thread reads)
+            await asyncio.sleep(0)
+
+    assert keyturn.configs == [config]
+    assert log[0].get("exc_info")
+    obeying.cancel()
+
+
+async def test_stopping_does_not_wait_for_a_reload(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        issuers = [ours(), {"issuer": f"http://127.0.0.1:{silent.getsockname()[1]}/"}]
+        server.file.write_text(yaml.safe_dump({"audience": AUDIENCE, "issuers": issuers}), "utf-8")
+        os.kill(server.process.popen.pid, signal.SIGHUP)
+        connection, _ = await asyncio.to_thread(silent.accept)
+
+        with connection:
+            assert await asyncio.to_thread(server.process.stop) == 0
+
+    assert [each["event"] for each in server.process.events][-2:] == [
+        "server.stopping",
+        "server.stopped",
+    ]
 
 
 async def test_all_else_that_can_be_changed_is(server: Server) -> None:

@@ -74,6 +74,10 @@ class Refresher:
         """Tell how far the keys can be relied on."""
         return self.current.state(now=self._now(), max_stale=self._policy.max_stale)
 
+    def begin_with(self, published: PublishedKeySet) -> None:
+        """Use *published* until the issuer has been asked."""
+        self._adopt(published, lifetime=self._policy.lifetime(published.headers))
+
     async def run(self) -> NoReturn:
         """Keep the keys current until cancelled, whatever happens; nothing is fetched after."""
         trigger = Trigger.START

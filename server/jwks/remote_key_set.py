@@ -76,6 +76,12 @@ class RemoteKeySet:
             raise InvalidTokenError(Reason.UNKNOWN_KEY)
         return await self._look_for(token, token.jws.key_id)
 
+    def begin_as(self, other: "RemoteKeySet") -> None:
+        """Begin with the keys that *other*, an earlier set of the same issuer, has now."""
+        published = other._refresher.current.published  # noqa: SLF001 (one of our own)
+        if published is not None:
+            self._refresher.begin_with(published)
+
     async def run(self) -> NoReturn:
         """Keep the keys current until cancelled."""
         await self._refresher.run()
@@ -86,7 +92,7 @@ class RemoteKeySet:
 
     async def until_idle(self) -> None:
         """Wait until no fetch is under way."""
-        if self._refresher.flight is not None:
+        while self._refresher.flight is not None:
             await asyncio.wait([self._refresher.flight.task])
 
     @property

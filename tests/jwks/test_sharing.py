@@ -73,6 +73,22 @@ async def test_what_one_process_shares_another_finds_with_its_age(
     assert found.conditions(URL) == {}, "who forged it would have the issuer confirm it"
 
 
+async def test_a_validator_that_was_written_into_the_store_is_not_used(
+    shared: SharedKeys, other: SharedKeys, store: Store
+) -> None:
+    await share(shared, published(ETag='"a"'))
+    record = json.loads(str(await store.get(ISSUER, issuer=ISSUER)))
+    assert record["headers"] == {}
+    forged = record | {"headers": {"ETag": '"a"', "Cache-Control": "max-age=60"}}
+    store.put(ISSUER, json.dumps(forged), seconds=60, issuer=ISSUER)
+    await settle()
+
+    found = await other.get(now=100)
+
+    assert found is not None
+    assert found.headers == {"Cache-Control": "max-age=60"}
+
+
 async def test_what_a_process_has_shared_itself_is_nothing_new(shared: SharedKeys) -> None:
     await share(shared, published())
 

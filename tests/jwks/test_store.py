@@ -51,10 +51,10 @@ class Moody(SimpleMemoryCache):  # type: ignore[misc]
         self.fault: Exception | None = None
         self.asked = 0
 
-    async def _set(self, *args: Any, **kwargs: Any) -> Any:
-        for _ in range(10):
-            await asyncio.sleep(0)  # writing takes longer than reading
-        return await super()._set(*args, **kwargs)
+    async def _set(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        for _ in range(50 if key == "name" else 0):
+            await asyncio.sleep(0)  # a large text takes longer than a small one
+        return await super()._set(key, *args, **kwargs)
 
     async def _get(self, *args: Any, **kwargs: Any) -> Any:
         self.asked += 1
