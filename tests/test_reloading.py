@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -197,7 +197,7 @@ async def test_what_nobody_expected_is_told_and_the_next_reload_works(
 
     config = Config.model_validate({"issuers": [{"issuer": ISSUER, "audience": "a"}]})
     wanted = asyncio.Event()
-    readings = iter([ZeroDivisionError("a fault of ours"), config])
+    readings: Iterator[Config | Exception] = iter([ZeroDivisionError("a fault of ours"), config])
 
     def read() -> Config:
         reading = next(readings)
