@@ -43,7 +43,7 @@ class FakeClock:
 
 async def settle() -> None:
     """Let everything run that can run without time passing."""
-    for _ in range(100):
+    for _ in range(60):
         await asyncio.sleep(0)
 
 
