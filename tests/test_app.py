@@ -227,13 +227,31 @@ ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public))
 """
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
-    (tmp_path / "config.yaml").write_text(
+def write_shop(directory: Path) -> Path:
+    (directory / "shop.py").write_text(SHOP, encoding="utf-8")
+    (directory / "config.yaml").write_text(
         "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
     )
-    return tmp_path
+    return directory
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return write_shop(tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A server told to stop in a request without end: it takes ten seconds, while others run."""
+    ports = Ports()
+    environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
+    with running(environ=environ, cwd=write_shop(tmp_path_factory.mktemp("shop"))) as process:
+        process.wait_for("server.started")
+        with socket.create_connection(("127.0.0.1", ports.api)) as connection:
+            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+            process.wait_for("begun")
+            os.kill(process.popen.pid, signal.SIGTERM)
+            yield process
 
 
 async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Path) -> None:
@@ -255,19 +273,8 @@ async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Pat
         assert process.ended() == 0
 
 
-async def test_what_never_ends_does_not_keep_the_process(ports: Ports, shop: Path) -> None:
-    environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
-    with running(environ=environ, cwd=shop) as process:
-        process.wait_for("server.started")
-        async with ClientSession() as session:
-            keyturn = Keyturn(session, ports, process)
-            stuck = asyncio.create_task(keyturn.status("/stuck"))
-            await asyncio.to_thread(process.wait_for, "begun")
-
-            os.kill(process.popen.pid, signal.SIGTERM)
-
-            assert await asyncio.to_thread(process.ended) == 0
-            await asyncio.gather(stuck, return_exceptions=True)
+async def test_what_never_ends_does_not_keep_the_process(stuck: Process) -> None:
+    assert await asyncio.to_thread(stuck.ended) == 0
 
 
 async def test_a_signal_while_greeting_is_obeyed(ports: Ports) -> None:
