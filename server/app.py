@@ -47,10 +47,11 @@ class Keyturn:
 
     def __init__(self, config: Config, session: ClientSession) -> None:
         self.rows = load_table(config.routes)
+        self.api = create_api(self.rows, lambda: self._rules)
+        # From here on tasks run, which a fault in the table would leave behind.
         self._ring = KeyRing(session)
         self.keys = self._hold(config)
         self._rules = _rules_of(config, self.keys)
-        self.api = create_api(self.rows, lambda: self._rules)
 
     async def reload(self, config: Config) -> None:
         """

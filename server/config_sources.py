@@ -59,8 +59,9 @@ def _anchor_files(raw: dict[str, Any], directory: Path) -> None:
     # A file that a file names is looked for beside it.
     issuers = raw.get("issuers")
     for issuer in issuers if isinstance(issuers, list) else ():
-        if isinstance(issuer, dict) and isinstance(issuer.get("jwks"), str):
-            issuer["jwks"] = str(directory / issuer["jwks"])
+        match issuer:
+            case {"jwks": str(name)} if "://" not in name:
+                issuer["jwks"] = str(directory / name)
 
 
 def apply_environment(

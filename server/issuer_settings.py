@@ -16,6 +16,8 @@ _MAX_SIZE = 256 * 1024
 
 def _read_jwks(value: Any) -> KeySet:
     match value:
+        case str(address) if "://" in address:
+            raise ValueError("must be a file: an address goes to jwks_uri")
         case str(path):
             return _usable(_read_file(Path(path)), f"{path} ")
         case dict(document):
@@ -37,8 +39,6 @@ def _usable(document: Mapping[str, Any], where: str) -> KeySet:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    if "://" in str(path) or str(path).startswith(("http:/", "https:/")):
-        raise ValueError("must be a file: an address goes to jwks_uri")
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_SIZE + 1)

@@ -84,12 +84,13 @@ class KeyRing:
             await store.close()
 
     def _keep(self, issuer: IssuerSettings, policy: RefreshPolicy, store: str) -> IssuerKeys:
-        earlier = next((each for each in self._kept if each.is_of(issuer)), None)
-        if earlier is not None and (earlier.policy, earlier.store) == (policy, store):
-            return earlier.keys
+        earlier = [each for each in self._kept if each.is_of(issuer)]
+        for each in earlier:
+            if (each.policy, each.store) == (policy, store):
+                return each.keys
         keys = self._make(issuer, policy, store)
         match keys, earlier:
-            case RemoteKeySet(), _Kept(keys=RemoteKeySet() as before):
+            case RemoteKeySet(), [_Kept(keys=RemoteKeySet() as before), *_]:
                 keys.begin_as(before)
         task = asyncio.create_task(keys.run())
         self._kept.insert(0, _Kept(issuer, policy, store, keys, task))

@@ -136,11 +136,9 @@ class Redis:
     def __init__(self, program: str) -> None:
         (self.port,) = free_ports(1)
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process = subprocess.Popen(  # noqa: S603 (a program of the system)
-            [program, "--port", str(self.port), "--save", "", "--appendonly", "no"],
-            stdout=subprocess.DEVNULL,
-        )
-        self._wait()
+        command = [program, "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        self._process = Process(command, {}, ROOT)
+        self._process.wait_for("Ready to accept connections")
 
     def command(self, *words: str) -> str:
         """Say *words* to it, in its own protocol, and give the answer."""
@@ -154,20 +152,7 @@ class Redis:
 
     def pause(self) -> None:
         """Let it hang."""
-        self._process.send_signal(signal.SIGSTOP)
+        os.killpg(self._process.popen.pid, signal.SIGSTOP)
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.command("ping")
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+        self._process.stop(signal.SIGKILL)

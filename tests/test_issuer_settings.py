@@ -56,6 +56,13 @@ def test_public_keys_can_lie_in_a_file_beside_the_one_that_names_it(here: Path) 
     assert key_ids(read("etc/config.yaml", jwks=str(here / "etc/keys.json")))
 
 
+def test_an_address_is_no_file_wherever_the_configuration_lies(here: Path) -> None:
+    (here / "etc").mkdir()
+
+    with pytest.raises(ConfigError, match="must be a file: an address goes to jwks_uri"):
+        read("etc/config.yaml", jwks="https://issuer.example/keys")
+
+
 def test_a_file_that_the_environment_names_is_looked_for_from_here(here: Path) -> None:
     (here / "keys.json").write_text(json.dumps(KEYS), encoding="utf-8")
     issuers = [{"issuer": "https://issuer.example/", "audience": "a", "jwks": "keys.json"}]
@@ -128,7 +135,7 @@ def test_an_issuer_with_a_secret_may_be_held_to_one_algorithm() -> None:
         ({"jwks": KEYS, "jwks_uri": "https://issuer.example/keys"}, "issuers[0].jwks: must not stand beside jwks_uri"),
         ({"secret_env": "API_SECRET", "jwks_uri": "https://issuer.example/keys"}, "issuers[0].secret_env: must not stand beside jwks_uri"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )  # fmt: skip
 def test_a_secret_that_cannot_be_used_is_a_fault(settings: dict[str, Any], told: str) -> None:
     assert faults(**settings) == [told]

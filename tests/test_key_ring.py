@@ -73,6 +73,16 @@ async def test_an_issuer_that_has_not_changed_has_the_keys_that_it_had(
     assert server.asked == ["/keys"]
 
 
+async def test_what_is_changed_and_changed_back_is_as_it_was(
+    ring: KeyRing, server: KeyServer
+) -> None:
+    (keys,) = ring.hold([server.issuer()], POLICY, MEMORY)
+    (changed,) = ring.hold([server.issuer()], RefreshPolicy(timeout=4), MEMORY)
+
+    assert changed is not keys
+    assert ring.hold([server.issuer()], POLICY, MEMORY) == (keys,)
+
+
 @pytest.mark.parametrize(
     ("policy", "store"),
     [

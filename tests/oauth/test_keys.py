@@ -188,7 +188,7 @@ def test_a_padded_modulus_is_still_a_key() -> None:
         public_jwk(private_key("OKP"), alg="EdDSA"),
         {name: value for name, value in public_jwk().items() if name != "kid"},
     ],
-    ids=str,
+    ids=["plain", "for PS256", "with use and x5t", "for EdDSA", "without kid"],
 )
 def test_a_set_makes_the_same_set_again_from_its_public_members(member: dict[str, Any]) -> None:
     keys = key_set(member, {"kty": "oct", "k": "AAAA"})
