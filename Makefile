@@ -7,6 +7,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 	$(shell $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # The environment, from the lock files, each package by its hash.
 $(BIN)/python:
@@ -38,7 +39,7 @@ token: $(VENV)/run.stamp ## print an access token of the development issuer (ARG
 	@$(BIN)/python -m server token $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m $(PYTEST)
 
 check: lint types imports dependencies coverage test-all-pythons ## what CI runs: lint, types, import rules, tests
 
@@ -62,7 +63,7 @@ dependencies: $(VENV)/dev.stamp ## hold what is declared against what is importe
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp ## run the tests and measure branch coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage run -m $(PYTEST)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 
