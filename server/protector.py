@@ -7,6 +7,7 @@ from typing import Protocol
 
 from server.oauth.access_token import AccessToken, verify
 from server.oauth.bearer import bearer_token
+from server.oauth.checks import Check, Tell, tell_nobody
 from server.oauth.claims import may_be_current
 from server.oauth.errors import AuthError, InsufficientScopeError, InvalidTokenError, Reason
 from server.oauth.keys import VerificationKey
@@ -52,19 +53,24 @@ class ResourceProtector:
         self._clock = clock
 
     async def admit(
-        self, authorization: Sequence[str], requirement: ScopeRequirement
+        self,
+        authorization: Sequence[str],
+        requirement: ScopeRequirement,
+        *,
+        tell: Tell = tell_nobody,
     ) -> AccessToken:
         """
         Give the access token of a request that may proceed.
 
         Args:
             authorization: the values of the request's ``Authorization`` lines.
+            tell: hears of each check that a token passes, unless it was verified before.
 
         Raises:
             AuthError: it may not; the class says what the client is told, the reason why.
         """
         compact = bearer_token(authorization)
-        access = self._cache.get(compact, now=self._clock()) or await self._verify(compact)
+        access = self._cache.get(compact, now=self._clock()) or await self._verify(compact, tell)
         if not requirement.is_met_by(access):
             raise InsufficientScopeError(
                 scopes=requirement.scopes,
@@ -73,20 +79,31 @@ class ResourceProtector:
             )
         return access
 
-    async def _verify(self, compact: str) -> AccessToken:
+    async def _verify(self, compact: str, tell: Tell) -> AccessToken:
+        tell(Check.CREDENTIALS, len(compact))
         token = UnverifiedToken.parse(compact)
+        tell(Check.FORM, token)
         issuer = self._issuer_of(token)
+        tell(Check.ISSUER, issuer.policy)
         try:
-            issuer.policy.screen(token)
-            # A token that will be refused in any case is not worth a question.
-            may_ask = may_be_current(token.jws.payload, issuer.policy, now=self._clock())
-            keys = await issuer.keys.find(token, may_ask=may_ask)
-            access = verify(token, keys, issuer.policy, now=self._clock())
+            access = await self._judge(token, issuer, tell)
         except AuthError as error:
             error.evidence = error.evidence or token.evidence(issuer=token.issuer)
             raise
         self._cache.put(compact, access, issuer.policy, issuer.keys)
         return access
+
+    async def _judge(self, token: UnverifiedToken, issuer: Issuer, tell: Tell) -> AccessToken:
+        policy = issuer.policy
+        policy.check_algorithm(token)
+        tell(Check.ALGORITHM, policy.algorithms)
+        policy.check_type(token)
+        tell(Check.TYPE, policy.profile)
+        # A token that will be refused in any case is not worth a question.
+        may_ask = may_be_current(token.jws.payload, policy, now=self._clock())
+        keys = await issuer.keys.find(token, may_ask=may_ask)
+        tell(Check.KEY, keys)
+        return verify(token, keys, policy, now=self._clock(), tell=tell)
 
     def _issuer_of(self, token: UnverifiedToken) -> Issuer:
         try:

@@ -5,17 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.oauth.claims import (
-    check_kind,
-    check_required,
-    check_times,
-    read_audience,
-    read_scopes,
-    read_text,
-    read_times,
-)
+from server.oauth.checks import Check, Tell, tell_nobody
+from server.oauth.claims import judge_claims
 from server.oauth.errors import Evidence, InvalidTokenError, Reason
-from server.oauth.jose import CompactJWS
 from server.oauth.keys import VerificationKey, canonical_algorithm
 from server.oauth.policy import TokenPolicy
 from server.oauth.unverified_token import UnverifiedToken
@@ -63,13 +55,19 @@ class AccessToken:
 
 
 def verify(
-    token: UnverifiedToken, keys: Sequence[VerificationKey], policy: TokenPolicy, *, now: float
+    token: UnverifiedToken,
+    keys: Sequence[VerificationKey],
+    policy: TokenPolicy,
+    *,
+    now: float,
+    tell: Tell = tell_nobody,
 ) -> AccessToken:
     """
     Believe *token* if one of *keys* signed it and its claims are as *policy* asks.
 
     Args:
         now: in seconds since the epoch.
+        tell: hears of each check that is passed.
 
     Raises:
         InvalidTokenError: it is not to be believed.
@@ -78,33 +76,25 @@ def verify(
     algorithm = canonical_algorithm(jws.algorithm)
     if not any(key.verifies(jws.signature, jws.signing_input, algorithm=algorithm) for key in keys):
         raise InvalidTokenError(Reason.BAD_SIGNATURE)
+    tell(Check.SIGNATURE, algorithm)
     evidence = _evidence_of(token)
     try:
-        return _accept(jws, policy, evidence, now=now)
+        sound = judge_claims(jws.payload, policy, now=now, tell=tell)
     except InvalidTokenError as error:
         error.evidence = evidence
         raise
-
-
-def _accept(jws: CompactJWS, policy: TokenPolicy, evidence: Evidence, *, now: float) -> AccessToken:
-    claims = jws.payload
-    check_kind(claims)
-    check_required(claims, policy)
-    times = read_times(claims)
-    access = AccessToken(
-        issuer=claims["iss"],
-        subject=read_text(claims, "sub"),
-        client_id=read_text(claims, "client_id") or read_text(claims, "azp"),
-        audience=read_audience(claims, policy),
-        scopes=read_scopes(claims, policy),
-        expires_at=times.expires_at,
-        issued_at=times.issued_at,
-        token_id=read_text(claims, "jti"),
+    return AccessToken(
+        issuer=token.issuer,
+        subject=sound.subject,
+        client_id=sound.client_id,
+        audience=sound.audience,
+        scopes=sound.scopes,
+        expires_at=sound.times.expires_at,
+        issued_at=sound.times.issued_at,
+        token_id=sound.token_id,
         evidence=evidence,
         _claims_json=jws.payload_json,
     )
-    check_times(times, policy, now=now)
-    return access
 
 
 def _evidence_of(token: UnverifiedToken) -> Evidence:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.oauth.checks import Check, Tell, tell_nobody
 from server.oauth.errors import InvalidTokenError, Reason
 from server.oauth.policy import TokenPolicy
 
@@ -27,38 +28,81 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 
 
-def check_kind(claims: Claims) -> None:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """``exp``, ``nbf`` and ``iat``, in seconds since the epoch."""
+
+    expires_at: float
+    not_before: float | None
+    issued_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SoundClaims:
+    """What the claims of an access token say, once they are found to be as they must be."""
+
+    subject: str | None
+    client_id: str | None
+    token_id: str | None
+    audience: tuple[str, ...]
+    scopes: frozenset[str]
+    times: Times
+
+
+def judge_claims(
+    claims: Claims, policy: TokenPolicy, *, now: float, tell: Tell = tell_nobody
+) -> SoundClaims:
     """
-    Refuse the claims of another kind of JWT (RFC 8725 section 3.12).
+    Hold *claims* against *policy*.
+
+    Args:
+        now: in seconds since the epoch.
+        tell: hears of each check that is passed.
 
     Raises:
-        InvalidTokenError: an ID token, logout token, introspection answer or DPoP proof; or a
-            token bound to a key that its sender should have proved to have (RFC 7800).
+        InvalidTokenError: another kind of token's, or one is missing, invalid, or not for us now.
     """
+    _check_kind(claims)
+    tell(Check.KIND, None)
+    _check_required(claims, policy)
+    tell(Check.REQUIRED, _REQUIRED[policy.profile])
+    subject = _read_text(claims, "sub")
+    client_id = _read_text(claims, "client_id") or _read_text(claims, "azp")
+    token_id = _read_text(claims, "jti")
+    tell(Check.IDENTITY, subject)
+    audience = _read_audience(claims, policy)
+    tell(Check.AUDIENCE, audience)
+    scopes = _read_scopes(claims, policy)
+    tell(Check.SCOPES, scopes)
+    times = _read_times(claims)
+    _check_times(times, policy, now=now)
+    tell(Check.TIMES, times)
+    return SoundClaims(subject, client_id, token_id, audience, scopes, times)
+
+
+def may_be_current(claims: Claims, policy: TokenPolicy, *, now: float) -> bool:
+    """Tell whether the times in *claims*, which nobody has verified, are good *now*."""
+    try:
+        _check_times(_read_times(claims), policy, now=now)
+    except InvalidTokenError:
+        return False
+    return True
+
+
+def _check_kind(claims: Claims) -> None:
+    # RFC 8725 section 3.12; and RFC 7800: its sender should have proved to have a key.
     if not _FOREIGN_CLAIMS.isdisjoint(claims) or claims.keys() >= _DPOP_PROOF_CLAIMS:
         raise InvalidTokenError(Reason.WRONG_TYPE)
     if "cnf" in claims:
         raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
-def check_required(claims: Claims, policy: TokenPolicy) -> None:
-    """
-    Ask for the claims of the profile.
-
-    Raises:
-        InvalidTokenError: one is missing.
-    """
+def _check_required(claims: Claims, policy: TokenPolicy) -> None:
     if any(name not in claims for name in _REQUIRED[policy.profile]):
         raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
-def read_audience(claims: Claims, policy: TokenPolicy) -> tuple[str, ...]:
-    """
-    Read ``aud`` (RFC 7519 section 4.1.3).
-
-    Raises:
-        InvalidTokenError: neither text nor a list of texts, or none of them is ours.
-    """
+def _read_audience(claims: Claims, policy: TokenPolicy) -> tuple[str, ...]:
     audience = claims["aud"]
     if isinstance(audience, str):
         audience = [audience]
@@ -69,35 +113,14 @@ def read_audience(claims: Claims, policy: TokenPolicy) -> tuple[str, ...]:
     return tuple(audience)
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """``exp``, ``nbf`` and ``iat``, in seconds since the epoch."""
-
-    expires_at: float
-    not_before: float | None
-    issued_at: float | None
-
-
-def read_times(claims: Claims) -> Times:
-    """
-    Read the times, possibly with fractions (RFC 7519 section 2).
-
-    Raises:
-        InvalidTokenError: one is there and no number below 2**53.
-    """
+def _read_times(claims: Claims) -> Times:
     expires_at = _read_time(claims, "exp")
     if expires_at is None:
         raise InvalidTokenError(Reason.INVALID_CLAIM)
     return Times(expires_at, _read_time(claims, "nbf"), _read_time(claims, "iat"))
 
 
-def check_times(times: Times, policy: TokenPolicy, *, now: float) -> None:
-    """
-    Hold *times* against *now*, in seconds since the epoch.
-
-    Raises:
-        InvalidTokenError: expired, not valid yet, or issued too long ago.
-    """
+def _check_times(times: Times, policy: TokenPolicy, *, now: float) -> None:
     if times.expires_at + policy.leeway <= now:
         raise InvalidTokenError(Reason.EXPIRED)
     for start in (times.not_before, times.issued_at):
@@ -108,15 +131,6 @@ def check_times(times: Times, policy: TokenPolicy, *, now: float) -> None:
             raise InvalidTokenError(Reason.INVALID_CLAIM)
         if times.issued_at + policy.max_token_age + policy.leeway <= now:
             raise InvalidTokenError(Reason.TOO_OLD)
-
-
-def may_be_current(claims: Claims, policy: TokenPolicy, *, now: float) -> bool:
-    """Tell whether the times in *claims*, which nobody has verified, are good *now*."""
-    try:
-        check_times(read_times(claims), policy, now=now)
-    except InvalidTokenError:
-        return False
-    return True
 
 
 def _read_time(claims: Claims, name: str) -> float | None:
@@ -130,13 +144,7 @@ def _read_time(claims: Claims, name: str) -> float | None:
     raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
-def read_text(claims: Claims, name: str) -> str | None:
-    """
-    Read a claim that names somebody or something.
-
-    Raises:
-        InvalidTokenError: it is there and no text, empty, too long, or has control characters.
-    """
+def _read_text(claims: Claims, name: str) -> str | None:
     if name not in claims:
         return None
     limit = _MAX_SUBJECT_LENGTH if name == "sub" else _MAX_TEXT_LENGTH
@@ -146,13 +154,7 @@ def read_text(claims: Claims, name: str) -> str | None:
     raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
-def read_scopes(claims: Claims, policy: TokenPolicy) -> frozenset[str]:
-    """
-    Gather what the scope claims grant.
-
-    Raises:
-        InvalidTokenError: not scopes (RFC 6749 section 3.3), or more than 1,000.
-    """
+def _read_scopes(claims: Claims, policy: TokenPolicy) -> frozenset[str]:
     granted: set[str] = set()
     for name in policy.scope_claims:
         if name in claims:

@@ -36,6 +36,9 @@ _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x
 _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 _RSA_BITS = range(2048, 8192 + 1)
+_MAX_EXPONENT_BITS = 64  # those of Internet keys have 17; a huge one makes verifying slow
+_ED25519_PRIME = 2**255 - 19
+_ED25519_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _MAX_KEYS = 100
 _MAX_CANDIDATES = 4
 
@@ -223,12 +226,27 @@ def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _strength_of(member: Mapping[str, Any]) -> str:
+    if member["kty"] == "OKP" and _is_of_small_order(_decoded(member["x"])):
+        raise _UnfitKeyError("whatever its signature, it fits")
     if member["kty"] != "RSA":
         return f"{member['kty']} {member['crv']}"
-    bits = int.from_bytes(urlsafe_b64decode(member["n"] + "==")).bit_length()
+    bits = int.from_bytes(_decoded(member["n"])).bit_length()
     if bits not in _RSA_BITS:
         raise _UnfitKeyError(f"its size is not {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits")
+    if int.from_bytes(_decoded(member["e"])).bit_length() > _MAX_EXPONENT_BITS:
+        raise _UnfitKeyError(f"its exponent has more than {_MAX_EXPONENT_BITS} bits")
     return f"RSA {bits}"
+
+
+def _decoded(text: str) -> bytes:
+    return urlsafe_b64decode(text + "==")
+
+
+def _is_of_small_order(point: bytes) -> bool:
+    # The eight points of Ed25519 (RFC 8032 section 5.1) with which anybody can make signatures:
+    # the library takes them.  Without the sign, and however they are written.
+    y = int.from_bytes(point, "little") % 2**255 % _ED25519_PRIME
+    return min(y, _ED25519_PRIME - y) in {0, 1, _ED25519_ORDER_8}
 
 
 def _load(member: Mapping[str, Any]) -> jwk.Key:

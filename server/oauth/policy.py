@@ -57,15 +57,23 @@ class TokenPolicy(Settings):
     max_token_age: Seconds | None = None
     scope_claims: tuple[Annotated[str, Field(min_length=1)], ...] = ("scope", "scp")
 
-    def screen(self, token: UnverifiedToken) -> None:
+    def check_algorithm(self, token: UnverifiedToken) -> None:
         """
-        Refuse what no key need be looked up for.
+        Hold the algorithm against the allow-list.
 
         Raises:
-            InvalidTokenError: an algorithm that is not allowed, or another type of token.
+            InvalidTokenError: it is not allowed.
         """
         if canonical_algorithm(token.jws.algorithm) not in self.algorithms:
             raise InvalidTokenError(Reason.ALGORITHM_NOT_ALLOWED)
+
+    def check_type(self, token: UnverifiedToken) -> None:
+        """
+        Refuse a token that says that it is of another type.
+
+        Raises:
+            InvalidTokenError: its ``typ`` is none of the profile's.
+        """
         type_ = None if token.jws.type is None else token.jws.type.lower()
         allowed = _ACCESS_TOKEN_TYPES if self.profile == "at+jwt" else _ANY_JWT_TYPES
         if type_ not in allowed:

@@ -48,7 +48,8 @@ async def granted(
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 3600)
     token = UnverifiedToken.parse(body["access_token"])
     policy = TokenPolicy(issuer=ISSUER, audience=(audience,), profile="at+jwt")
-    policy.screen(token)
+    policy.check_algorithm(token)
+    policy.check_type(token)
     access = verify(
         token,
         parse_jwks(keys.published).candidates(key_id=token.jws.key_id, algorithm="RS256"),

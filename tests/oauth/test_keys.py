@@ -2,6 +2,7 @@ import hmac
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jwk
 
 from server.oauth.errors import InvalidTokenError, Reason
@@ -81,10 +82,45 @@ UNFIT = {
     "a modulus that is a number": {"kty": "RSA", "n": 5, "e": "AQAB"},
     "an exponent of one": public_jwk() | {"e": "AQ"},
     "a point off the curve": public_jwk(private_key("EC")) | {"x": "A" * 43},
+    "a huge exponent": public_jwk() | {"e": jwk_int(2**64 + 1)},
     "an unknown curve": public_jwk(private_key("EC")) | {"crv": "P-192"},
     "a curve for another use": public_jwk(private_key("OKP")) | {"crv": "X25519"},
     "an Edwards key of the wrong length": public_jwk(private_key("OKP")) | {"x": "AAAA"},
 }
+
+
+# The points of Ed25519 whose order is 1, 2, 4 or 8, with either sign, and written in other ways.
+SMALL_ORDER = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+]
+
+
+@pytest.mark.parametrize("point", SMALL_ORDER)
+def test_a_point_with_which_anybody_can_sign_is_no_key(point: str) -> None:
+    keys = key_set({"kty": "OKP", "crv": "Ed25519", "x": b64(bytes.fromhex(point))})
+
+    assert not keys.keys
+    assert keys.unfit[0].cause == "whatever its signature, it fits"
+
+
+def test_the_library_would_take_such_a_point() -> None:
+    """Else that check could go."""
+    point = bytes.fromhex(SMALL_ORDER[0])
+
+    Ed25519PublicKey.from_public_bytes(point).verify(point + bytes(32), b"whatever is said")
 
 
 @pytest.mark.parametrize("member", UNFIT.values(), ids=UNFIT)

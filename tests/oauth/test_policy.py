@@ -9,7 +9,9 @@ from tests.minting import header, policy, unsigned
 
 
 def screen(protected: dict[str, Any], **settings: Any) -> None:
-    policy(**settings).screen(UnverifiedToken.parse(unsigned(protected)))
+    token = UnverifiedToken.parse(unsigned(protected))
+    policy(**settings).check_algorithm(token)
+    policy(**settings).check_type(token)
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"])
