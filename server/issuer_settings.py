@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, PlainValidator, ValidationInfo, model_validator
 
 from server.oauth.jose import parse_object
-from server.oauth.keys import SECRET_ALGORITHMS, KeySet, parse_jwks, secret_key_set
+from server.oauth.jwk_set import parse_jwks, secret_key_set
+from server.oauth.keys import SECRET_ALGORITHMS, KeySet
 from server.oauth.policy import TokenPolicy
 from server.settings import HttpsUrl, SettingError
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from joserfc import jwk, jws
 
-from server.oauth.keys import ALGORITHMS, KeySet, VerificationKey, parse_jwks
+from server.oauth.jwk_set import parse_jwks
+from server.oauth.keys import ALGORITHMS, KeySet, VerificationKey
 from server.oauth.policy import TokenPolicy
 
 NOW = 1_800_000_000

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 from server.jwks.discovery import DiscoveredPlace
 from server.jwks.document import JWKSFetchError, fetch_document
 from server.jwks.published import PublishedKeySet
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 
 
 class IssuerClient:

@@ -20,7 +20,7 @@ from server.jwks.document import MAX_SIZE
 from server.jwks.published import FRESHNESS_HEADERS, PublishedKeySet
 from server.jwks.store import Store
 from server.oauth.jose import parse_object
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 
 # In seconds.  Clocks of different machines differ a little; what is further ahead is a lie.
 _CLOCK_SKEW = 60.0

@@ -7,7 +7,7 @@ from structlog.typing import EventDict
 from server.dev_issuer.signing_keys import SigningKeys
 from server.jwks.connection import open_session
 from server.jwks.discovery import discover
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from tests.fakes import FakeClock
 
 Issuer = TestClient[Any, Any]

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 
 from server.dev_issuer.signing_keys import SigningKeys
 from server.oauth.access_token import AccessToken, verify
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from server.oauth.policy import TokenPolicy
 from server.oauth.unverified_token import UnverifiedToken
 

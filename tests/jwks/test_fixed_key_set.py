@@ -5,7 +5,7 @@ from server.jwks.fixed_key_set import FixedKeySet
 from server.jwks.journal import Result, Trigger
 from server.jwks.snapshot import State
 from server.oauth.errors import InvalidTokenError, Reason
-from server.oauth.keys import parse_jwks, secret_key_set
+from server.oauth.jwk_set import parse_jwks, secret_key_set
 from server.oauth.unverified_token import UnverifiedToken
 from tests.jwks.conftest import NEW, OLD, events, naming
 from tests.minting import ISSUER, header, key_set, public_jwk, unsigned

@@ -15,7 +15,7 @@ from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import State
 from server.jwks.store import Store
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from tests.fakes import FakeClock, FakeIssuer, settle
 from tests.jwks.conftest import NEW, OLD, MakeKeys, events, kept_current, naming
 from tests.minting import ISSUER, key_set, public_jwk

@@ -12,7 +12,8 @@ from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import State
 from server.jwks.store import Store
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError
-from server.oauth.keys import UnfitKey, parse_jwks
+from server.oauth.jwk_set import parse_jwks
+from server.oauth.keys import UnfitKey
 from tests.fakes import FakeClock, FakeIssuer, settle
 from tests.jwks.conftest import NEW, OLD, MakeKeys, events, kept_current, naming
 from tests.minting import ISSUER, key_set, public_jwk

@@ -9,7 +9,7 @@ from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.snapshot import State
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from server.oauth.unverified_token import UnverifiedToken
 from tests.fakes import FakeClock, FakeIssuer, settle
 from tests.jwks.conftest import NEW, NEWER, OLD, MakeKeys, events, kept_current, naming

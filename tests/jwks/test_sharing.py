@@ -11,7 +11,7 @@ from structlog.typing import EventDict
 from server.jwks.published import PublishedKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from tests.fakes import FakeClock, settle
 from tests.jwks.conftest import NEW, OLD, events
 from tests.minting import ISSUER, key_set, public_jwk

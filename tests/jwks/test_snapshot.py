@@ -5,7 +5,8 @@ import pytest
 
 from server.jwks.published import PublishedKeySet
 from server.jwks.snapshot import NOTHING, Snapshot, State
-from server.oauth.keys import KeySet, parse_jwks
+from server.oauth.jwk_set import parse_jwks
+from server.oauth.keys import KeySet
 from tests.minting import key_set, private_key, public_jwk
 
 OLD, NEW = private_key("RSA", "main"), private_key("RSA", "other")
