@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, PlainValidator, ValidationInfo, model_validator
 
-from server.oauth.jose import parse_object
+from server.oauth.jose import StrictError, parse_object
 from server.oauth.jwk_set import parse_jwks, secret_key_set
 from server.oauth.keys import SECRET_ALGORITHMS, KeySet
 from server.oauth.policy import TokenPolicy
@@ -49,8 +49,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is larger than {_MAX_SIZE} bytes")
     try:
         return parse_object(raw)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no sound JSON object: {error}") from None
+    except StrictError as error:
+        raise ValueError(f"{path} {error}") from None
 
 
 def _read_secret(name: Any, info: ValidationInfo) -> KeySet:

@@ -16,7 +16,7 @@ from server.dev_issuer.authorization_server import DevAuthorizationServer
 from server.dev_issuer.faults import Faults, FaultWish, Mode
 from server.dev_issuer.settings import DevIssuerSettings
 from server.dev_issuer.signing_keys import SigningKeys, generate_key
-from server.oauth.jose import parse_object
+from server.oauth.jose import StrictError, parse_object
 from server.oauth.policy import Audiences
 
 _KEYS_MAX_AGE = 300
@@ -175,5 +175,5 @@ async def _parameters(request: web.Request) -> dict[str, str]:
 async def _json_object(request: web.Request) -> dict[str, Any]:
     try:
         return parse_object(await request.read())
-    except (ValueError, RecursionError):
+    except StrictError:
         raise InvalidRequestError("The body is no JSON object") from None

@@ -16,7 +16,7 @@ from aiohttp import (
 )
 
 from server.jwks.policy import parse_retry_after
-from server.oauth.jose import parse_object
+from server.oauth.jose import StrictError, parse_object
 from server.oauth.keys import UnfitKey
 
 MAX_SIZE = 256 * 1024
@@ -103,7 +103,7 @@ async def fetch_document(
         raise JWKSFetchError(f"{url} did not answer in time") from error
     except ClientError as error:
         raise JWKSFetchError(f"{url} could not be fetched: {_cause(error)}") from error
-    except (ValueError, RecursionError) as error:
+    except StrictError as error:
         raise JWKSFetchError(f"{url} did not answer with a JSON object") from error
 
 
@@ -113,7 +113,7 @@ async def read_object(response: ClientResponse) -> dict[str, Any]:
 
     Raises:
         JWKSFetchError: it is larger.
-        ValueError, RecursionError: it is no JSON object.
+        StrictError: it is no JSON object.
     """
     body = bytearray()
     async for chunk in response.content.iter_chunked(16 * 1024):

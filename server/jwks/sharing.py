@@ -19,7 +19,7 @@ import structlog
 from server.jwks.document import MAX_SIZE
 from server.jwks.published import FRESHNESS_HEADERS, PublishedKeySet
 from server.jwks.store import Store
-from server.oauth.jose import parse_object
+from server.oauth.jose import StrictError, parse_object
 from server.oauth.jwk_set import parse_jwks
 
 # In seconds.  Clocks of different machines differ a little; what is further ahead is a lie.
@@ -65,8 +65,11 @@ class SharedKeys:
             # A large one is not read on the event loop: it may be made to take its time.
             read = partial(self._read, record, now=now)
             shared = read() if len(record) < _LARGE else await asyncio.to_thread(read)
-        except (ValueError, RecursionError) as error:
-            self._disbelieve(str(error) or type(error).__name__)
+        except StrictError as error:
+            self._disbelieve(f"it {error}")
+            return None
+        except ValueError as error:
+            self._disbelieve(str(error))
             return None
         self._told = None
         return shared

@@ -101,12 +101,20 @@ class InvalidRequestError(AuthError):
 
 
 class InvalidTokenError(AuthError):
-    """What was sent is not a sound access token for us (RFC 6750 section 3.1)."""
+    """
+    What was sent is not a sound access token for us (RFC 6750 section 3.1).
+
+    Attributes:
+        detail: what exactly, for ``keyturn explain``; it quotes nothing of the token.
+    """
 
     error = "invalid_token"
 
-    def __init__(self, reason: Reason, *, evidence: Evidence | None = None) -> None:
+    def __init__(
+        self, reason: Reason, *, evidence: Evidence | None = None, detail: str | None = None
+    ) -> None:
         super().__init__(reason, _DESCRIPTIONS.get(reason, _NOT_FOR_US), evidence=evidence)
+        self.detail = detail
 
 
 class InsufficientScopeError(AuthError):

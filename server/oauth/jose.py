@@ -25,6 +25,10 @@ _REFUSED_HEADERS = frozenset({"crit", "b64", "zip", "enc", "jwk", "jku", "x5c", 
 _TEXT_HEADERS = ("alg", "kid", "cty", "x5t", "x5t#S256")
 
 
+class StrictError(ValueError):
+    """What was sent is not as strict as it must be.  Its text quotes nothing of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompactJWS:
     """
@@ -59,24 +63,30 @@ def parse_compact(compact: str) -> CompactJWS:
     if len(compact) > MAX_TOKEN_SIZE:
         raise InvalidTokenError(Reason.TOKEN_TOO_LARGE)
     if compact.count(".") != _DOTS:
-        raise InvalidTokenError(Reason.MALFORMED)
+        raise _malformed("it has not three parts")
     protected, payload, signature = compact.split(".")
+    part = "header"
     try:
-        header = parse_object(decode_base64url(protected))
-        algorithm, key_id, type_ = _read_header(header)
+        algorithm, key_id, type_ = _read_header(parse_object(decode_base64url(protected)))
+        part = "payload"
         payload_json = decode_base64url(payload)
+        claims = parse_object(payload_json)
+        part = "signature"
         return CompactJWS(
             algorithm=algorithm,
             key_id=key_id,
             type=type_,
-            payload=parse_object(payload_json),
+            payload=claims,
             payload_json=payload_json,
             signing_input=compact[: -len(signature) - 1].encode("ascii"),
             signature=decode_base64url(signature),
         )
-    except (ValueError, RecursionError):
-        # The cause would quote the token.
-        raise InvalidTokenError(Reason.MALFORMED) from None
+    except StrictError as error:
+        raise _malformed(f"its {part} {error}") from None
+
+
+def _malformed(detail: str) -> InvalidTokenError:
+    return InvalidTokenError(Reason.MALFORMED, detail=detail)
 
 
 def decode_base64url(text: str) -> bytes:
@@ -84,13 +94,16 @@ def decode_base64url(text: str) -> bytes:
     Decode canonical base64url without padding (RFC 7515 section 2).
 
     Raises:
-        ValueError: padding, a foreign character, or left-over bits that are not zero.
+        StrictError: padding, a foreign character, or left-over bits that are not zero.
     """
-    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    # Python's decoder passes over what it does not know; only the canonical text comes back.
-    if urlsafe_b64encode(raw).rstrip(b"=") != text.encode("ascii"):
-        raise ValueError("not canonical base64url")
-    return raw
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        # Python's decoder passes over what it does not know; only the canonical text comes back.
+        if urlsafe_b64encode(raw).rstrip(b"=") == text.encode("ascii"):
+            return raw
+    except ValueError:
+        pass  # it could not make anything of it
+    raise StrictError("is not canonical base64url")
 
 
 def is_key_id(text: str) -> bool:
@@ -103,63 +116,69 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     Read a JSON object, strictly (RFC 8259, RFC 7493).
 
     Raises:
-        ValueError: not UTF-8, no object, a duplicate member, NaN or Infinity, a number out of
+        StrictError: not UTF-8, no object, a duplicate member, NaN or Infinity, a number out of
             bounds, a lone surrogate, or more than 32 levels.
-        RecursionError: nested far too deeply.
     """
-    text = raw.decode("utf-8")
-    if text.count("[") + text.count("{") > _MAX_DEPTH:
-        _check_depth(text)
-    value = json.loads(
-        text,
-        object_pairs_hook=_unique_members,
-        parse_int=_bounded_int,
-        parse_float=_finite_float,
-        parse_constant=_refuse_constant,
-    )
+    try:
+        text = raw.decode("utf-8")
+        if text.count("[") + text.count("{") > _MAX_DEPTH:
+            _check_depth(text)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_members,
+            parse_int=_bounded_int,
+            parse_float=_finite_float,
+            parse_constant=_refuse_constant,
+        )
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
+    except UnicodeError:
+        raise StrictError("is not sound UTF-8") from None
+    except json.JSONDecodeError:
+        raise StrictError("is not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError("not an object")
-    if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
+        raise StrictError("is no JSON object")
     return value
 
 
 def _read_header(header: dict[str, Any]) -> tuple[str, str | None, str | None]:
     if not _REFUSED_HEADERS.isdisjoint(header):
-        raise ValueError("a header that changes what is verified")
+        raise StrictError("has a member that changes what is verified")
     if not isinstance(header.get("typ", ""), str):
         raise InvalidTokenError(Reason.WRONG_TYPE)
     for name in _TEXT_HEADERS:
         if not isinstance(header.get(name, ""), str):
-            raise ValueError("a header that must be text")
+            raise StrictError("has a member that must be text")
     if header.get("cty", "").lower().endswith("jwt"):
-        raise ValueError("a nested token (RFC 7519 section 5.2)")
-    if "alg" not in header or not is_key_id(header.get("kid", "")):
-        raise ValueError("no algorithm, or an unfit key ID")
+        raise StrictError("announces a nested token")
+    if "alg" not in header:
+        raise StrictError("has no alg")
+    if not is_key_id(header.get("kid", "")):
+        raise StrictError("has a kid that is too long or not printable")
     return header["alg"], header.get("kid"), header.get("typ")
 
 
 def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(members)
     if len(unique) != len(members):
-        raise ValueError("a member twice")
+        raise StrictError("has a member twice")
     return unique
 
 
 def _bounded_int(digits: str) -> int:
     if len(digits) > _MAX_DIGITS:
-        raise ValueError("a number out of bounds")
+        raise StrictError("has a number out of bounds")
     return int(digits)
 
 
 def _finite_float(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError("a number out of bounds")
+        raise StrictError("has a number out of bounds")
     return number
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _refuse_constant(_name: str) -> None:
+    raise StrictError("has a number that is none")
 
 
 def _check_depth(text: str) -> None:
@@ -177,4 +196,4 @@ def _check_depth(text: str) -> None:
         elif character in "]}":
             depth -= 1
     if deepest > _MAX_DEPTH:
-        raise ValueError("nested too deeply")
+        raise StrictError("is nested too deeply")
