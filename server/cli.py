@@ -1,4 +1,4 @@
-"""The commands: serve, check, routes, token, issuer."""
+"""The commands: serve, check, routes, token, explain, issuer."""
 
 import argparse
 import asyncio
@@ -20,10 +20,12 @@ from server.client import (
 )
 from server.config import Config, ConfigError, load
 from server.config_sources import DEFAULT_FILE
+from server.explaining import explain, find_row, verdict
 from server.greeting import dev_query, greet
 from server.jwks.connection import open_session
+from server.oauth.scope import ScopeRequirement, authenticated
 from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
-from server.web.routing import RouteTableError
+from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table
 
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
@@ -106,6 +108,24 @@ def _token(config: Config, options: argparse.Namespace) -> int:
     return _OK
 
 
+def _explain(config: Config, options: argparse.Namespace) -> int:
+    rows = load_table(config.routes)
+    asked: Access = authenticated
+    if options.route is not None:
+        row = find_row(rows, options.route)
+        if row is None:
+            _complain(f"keyturn: no such route: {options.route} (keyturn routes lists them)")
+            return _BAD_CONFIG
+        rows, asked = (row,), row.access
+    if not isinstance(asked, ScopeRequirement):
+        _say("Anyone may: no token is looked at.")
+        return _OK
+    text = sys.stdin.read() if options.sent == "-" else options.sent
+    explanation = asyncio.run(explain(config, text, asked, offline=options.offline))
+    _say(*explanation.checks, "", *verdict(explanation, rows, realm=config.realm))
+    return _OK if explanation.error is None else _FAILED
+
+
 def _query(config: Config, options: argparse.Namespace) -> TokenQuery | None:
     given = {
         name: value
@@ -167,6 +187,7 @@ _COMMANDS = {
     "check": (_check, "judge the configuration and ask each issuer for its keys"),
     "routes": (_routes, "print the route table with who may use each route"),
     "token": (_token, "print an access token, by default of the development issuer"),
+    "explain": (_explain, "say of a token what each check finds, and what a client would get"),
     "issuer": (_issuer, "serve the development issuer alone"),
 }
 
@@ -185,6 +206,7 @@ _OPTIONS = {
         "--scope": "what to ask for; all that there is if absent",
         "--audience": "for which API",
     },
+    "explain": {"--route": 'which one is asked for: "GET /api/private"; any, if absent'},
 }
 
 
@@ -203,6 +225,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=function)
         for option, purpose in _OPTIONS.get(name, {}).items():
             command.add_argument(option, help=purpose)
-        if name == "check":
+        if name in {"check", "explain"}:
             command.add_argument("--offline", action="store_true", help="ask nobody")
+        if name == "explain":
+            purpose = "what was sent; - reads it from standard input, as does nothing"
+            command.add_argument("sent", metavar="TOKEN", nargs="?", default="-", help=purpose)
     return parser

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -350,6 +351,55 @@ def test_another_issuer_can_be_asked(
     )  # fmt: skip
 
     assert UnverifiedToken.parse(compact).issuer == ports.issuer_name
+
+
+def test_a_token_is_explained_with_the_keys_of_its_issuer(
+    issuer: Process, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact = token(capsys)
+
+    assert main(["explain", compact]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  GET /api/private-scoped: yes"
+    assert main(["explain", "--route", "GET /api/private-scoped", f"Bearer {compact}"]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(compact + "\n"))
+    assert main(["explain", "-"]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(compact[:-8] + "A" * 8))
+    assert main(["explain"]) == 1
+
+    printed = capsys.readouterr()
+    assert "REFUSED  signature" in printed.out
+    assert printed.err == ""
+    assert compact.rpartition(".")[2][:40] not in printed.out
+
+
+def test_a_token_that_lacks_the_routes_scope_is_explained_with_the_answer(
+    issuer: Process, capsys: Capture
+) -> None:
+    guest = token(capsys, "--client-id", "keyturn-guest", "--client-secret", "guest-secret")
+
+    assert main(["explain", "--route", "GET /api/private-scoped", guest]) == 1
+    assert "HTTP/1.1 403 Forbidden" in capsys.readouterr().out
+    assert main(["explain", "--route", "GET /api/private", guest]) == 0
+
+
+def test_offline_no_issuer_is_asked_and_nobody_is_admitted(
+    issuer: Process, capsys: Capture
+) -> None:
+    compact = token(capsys)
+
+    assert main(["explain", "--offline", compact]) == 1
+
+    assert "nobody was asked" in capsys.readouterr().out
+
+
+def test_a_route_that_is_public_or_unknown_is_told(capsys: Capture) -> None:
+    assert main(["explain", "--route", "GET /api/public", "junk"]) == 0
+    assert capsys.readouterr().out == "Anyone may: no token is looked at.\n"
+
+    assert main(["explain", "--route", "GET /nothing", "junk"]) == 2
+    assert capsys.readouterr().err == (
+        "keyturn: no such route: GET /nothing (keyturn routes lists them)\n"
+    )
 
 
 def test_the_command_is_the_module(ports: Ports) -> None:

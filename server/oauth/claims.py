@@ -11,11 +11,6 @@ from server.oauth.policy import TokenPolicy
 
 Claims = Mapping[str, Any]
 
-_REQUIRED = {
-    "jwt": ("iss", "exp", "aud"),
-    "at+jwt": ("iss", "exp", "aud", "sub", "client_id", "iat", "jti"),
-}
-
 # Found in ID tokens, logout tokens, introspection answers: never in an access token.
 _FOREIGN_CLAIMS = frozenset({"at_hash", "c_hash", "events", "token_introspection"})
 _DPOP_PROOF_CLAIMS = frozenset({"htm", "htu"})
@@ -65,7 +60,7 @@ def judge_claims(
     _check_kind(claims)
     tell(Check.KIND, None)
     _check_required(claims, policy)
-    tell(Check.REQUIRED, _REQUIRED[policy.profile])
+    tell(Check.REQUIRED, policy.required_claims)
     subject = _read_text(claims, "sub")
     client_id = _read_text(claims, "client_id") or _read_text(claims, "azp")
     token_id = _read_text(claims, "jti")
@@ -89,16 +84,24 @@ def may_be_current(claims: Claims, policy: TokenPolicy, *, now: float) -> bool:
     return True
 
 
+def foreign_claims(claims: Claims) -> list[str]:
+    """Give those of *claims* that only another kind of JWT has (RFC 8725 section 3.12)."""
+    foreign = _FOREIGN_CLAIMS & claims.keys()
+    if claims.keys() >= _DPOP_PROOF_CLAIMS:
+        foreign |= _DPOP_PROOF_CLAIMS
+    return sorted(foreign)
+
+
 def _check_kind(claims: Claims) -> None:
-    # RFC 8725 section 3.12; and RFC 7800: its sender should have proved to have a key.
-    if not _FOREIGN_CLAIMS.isdisjoint(claims) or claims.keys() >= _DPOP_PROOF_CLAIMS:
+    if foreign_claims(claims):
         raise InvalidTokenError(Reason.WRONG_TYPE)
+    # Bound to a key that its sender should have proved to have: RFC 7800 section 3.
     if "cnf" in claims:
         raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
 def _check_required(claims: Claims, policy: TokenPolicy) -> None:
-    if any(name not in claims for name in _REQUIRED[policy.profile]):
+    if any(name not in claims for name in policy.required_claims):
         raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 

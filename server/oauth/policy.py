@@ -13,6 +13,11 @@ from server.settings import IssuerUrl, Seconds, Settings
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _ANY_JWT_TYPES = _ACCESS_TOKEN_TYPES | {"jwt", "application/jwt", None}
 
+_REQUIRED_CLAIMS = {
+    "jwt": ("iss", "exp", "aud"),
+    "at+jwt": ("iss", "exp", "aud", "sub", "client_id", "iat", "jti"),  # RFC 9068 section 2.2
+}
+
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
@@ -56,6 +61,11 @@ class TokenPolicy(Settings):
     leeway: Seconds = 30.0
     max_token_age: Seconds | None = None
     scope_claims: tuple[Annotated[str, Field(min_length=1)], ...] = ("scope", "scp")
+
+    @property
+    def required_claims(self) -> tuple[str, ...]:
+        """Those that the profile's tokens have in any case."""
+        return _REQUIRED_CLAIMS[self.profile]
 
     def check_algorithm(self, token: UnverifiedToken) -> None:
         """

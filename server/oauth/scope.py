@@ -3,12 +3,23 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from server.oauth.access_token import AccessToken
 from server.oauth.claims import SCOPE_TOKEN
 
 _T = TypeVar("_T")
+
+
+class Grant(Protocol):
+    """What a token grants, as far as a route may ask."""
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """From all scope claims."""
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """All of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,7 @@ class Condition:
     """
 
     description: str
-    holds: Callable[[AccessToken], bool]
+    holds: Callable[[Grant], bool]
     scope: str | None = None
 
 
@@ -36,7 +47,7 @@ class ScopeRequirement:
 
     alternatives: tuple[tuple[Condition, ...], ...]
 
-    def is_met_by(self, access: AccessToken) -> bool:
+    def is_met_by(self, access: Grant) -> bool:
         """Tell whether all conditions of one alternative hold."""
         return any(all(each.holds(access) for each in every) for every in self.alternatives)
 
@@ -46,7 +57,7 @@ class ScopeRequirement:
         names = (each.scope for each in self.alternatives[0] if each.scope is not None)
         return tuple(dict.fromkeys(names))
 
-    def missing_from(self, access: AccessToken) -> tuple[str, ...]:
+    def missing_from(self, access: Grant) -> tuple[str, ...]:
         """Give those of :attr:`scopes` that *access* lacks."""
         return tuple(name for name in self.scopes if name not in access.scopes)
 
@@ -154,7 +165,7 @@ def _all_of(conditions: Iterable[Condition]) -> ScopeRequirement:
 class _Granted:
     name: str
 
-    def __call__(self, access: AccessToken) -> bool:
+    def __call__(self, access: Grant) -> bool:
         return self.name in access.scopes
 
 
@@ -163,7 +174,7 @@ class _Equals:
     name: str
     value: Any
 
-    def __call__(self, access: AccessToken) -> bool:
+    def __call__(self, access: Grant) -> bool:
         claims = access.claims
         return self.name in claims and _same(claims[self.name], self.value)
 
@@ -173,7 +184,7 @@ class _Includes:
     name: str
     value: Any
 
-    def __call__(self, access: AccessToken) -> bool:
+    def __call__(self, access: Grant) -> bool:
         found = access.claims.get(self.name)
         # A string that contains the word is no list that includes it.
         return isinstance(found, list) and any(_same(each, self.value) for each in found)
@@ -183,7 +194,7 @@ class _Includes:
 class _Check:
     function: Callable[[Mapping[str, Any]], bool]
 
-    def __call__(self, access: AccessToken) -> bool:
+    def __call__(self, access: Grant) -> bool:
         try:
             return self.function(access.claims) is True
         except (LookupError, TypeError, ValueError, AttributeError):

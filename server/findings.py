@@ -1,0 +1,204 @@
+"""What each check looks at in one token, in words for ``keyturn explain``."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from server.oauth.checks import Check
+from server.oauth.claims import foreign_claims
+from server.oauth.errors import AuthError, InvalidTokenError, Reason
+from server.oauth.keys import VerificationKey
+from server.oauth.policy import TokenPolicy
+from server.oauth.scope import ScopeRequirement
+from server.oauth.unverified_token import UnverifiedToken
+
+# Short enough that nothing which could be used as a token is shown whole.
+_SHOWN_LENGTH = 80
+_LAST_MOMENT = 2**37  # which is in the year 6325
+
+
+@dataclass(slots=True)
+class Case:
+    """
+    One token before the court.
+
+    Attributes:
+        believed: the issuers that are configured.
+        found: what the checks that were passed have found.
+        error: why it is refused, if it is.
+        key_trouble: why its issuer's keys cannot be had, if they cannot.
+        now: in seconds since the epoch.
+    """
+
+    believed: Sequence[str]
+    requirement: ScopeRequirement
+    now: float
+    found: dict[Check, Any] = field(default_factory=dict)
+    error: AuthError | None = None
+    key_trouble: str | None = None
+
+    @property
+    def token(self) -> UnverifiedToken:
+        """What was parsed."""
+        token: UnverifiedToken = self.found[Check.FORM]
+        return token
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What it says, verified or not."""
+        return self.token.jws.payload
+
+    @property
+    def keys(self) -> Sequence[VerificationKey]:
+        """Those that it may have been signed with; none if they were not found."""
+        keys: Sequence[VerificationKey] = self.found.get(Check.KEY, ())
+        return keys
+
+    @property
+    def policy(self) -> TokenPolicy:
+        """What its issuer's tokens must be like."""
+        policy: TokenPolicy = self.found[Check.ISSUER]
+        return policy
+
+
+def describe(check: Check, case: Case) -> str:
+    """Say what *check* looks at in *case*: what the token has, and what is asked for."""
+    return _TEXTS[check](case)
+
+
+def _credentials(case: Case) -> str:
+    if Check.CREDENTIALS in case.found:
+        return f"one Bearer token of {case.found[Check.CREDENTIALS]} characters"
+    return "" if case.error is None else case.error.description
+
+
+def _form(case: Case) -> str:
+    match case.error:
+        case _ if Check.FORM in case.found:
+            jws = case.token.jws
+            named = (("alg", jws.algorithm), ("kid", jws.key_id), ("typ", jws.type))
+            told = (f"{name} {_shown(value)}" for name, value in named if value is not None)
+            return f"a compact JWS: {', '.join(told)}"
+        case InvalidTokenError(reason=Reason.TOKEN_TOO_LARGE):
+            return "it is larger than 8 KiB"
+        case InvalidTokenError(reason=Reason.WRONG_TYPE):
+            return "its typ is no text"
+        case InvalidTokenError(detail=str(detail)):
+            return detail
+    return ""
+
+
+def _issuer(case: Case) -> str:
+    return f"{_claim(case, 'iss')}; believed: {', '.join(case.believed)}"
+
+
+def _algorithm(case: Case) -> str:
+    allowed = ", ".join(sorted(case.policy.algorithms))
+    return f"alg {_shown(case.token.jws.algorithm)}; allowed: {allowed}"
+
+
+def _type(case: Case) -> str:
+    type_ = case.token.jws.type
+    told = "no typ" if type_ is None else f"typ {_shown(type_)}"
+    return f"{told}; profile {case.policy.profile}"
+
+
+def _key(case: Case) -> str:
+    key_id = case.token.jws.key_id
+    told = "no kid" if key_id is None else f"kid {_shown(key_id)}"
+    if case.keys:
+        return f"{told}: {', '.join(key.strength for key in case.keys)}"
+    if case.key_trouble:
+        return f"{told}: the keys cannot be had: {case.key_trouble}"
+    if case.error and case.error.reason is Reason.KEY_MISMATCH:
+        return f"{told}: that key is made for another algorithm"
+    if key_id is None:
+        return f"{told}, and there is not exactly one key that fits"
+    return f"{told}: the issuer publishes no such key"
+
+
+def _signature(case: Case) -> str:
+    if case.key_trouble:
+        return "cannot be verified without the key"
+    return "made by that key" if Check.SIGNATURE in case.found else "not made by that key"
+
+
+def _kind(case: Case) -> str:
+    if foreign := foreign_claims(case.claims):
+        return f"has {', '.join(foreign)}, as only another kind of JWT has"
+    if "cnf" in case.claims:
+        return "has cnf: it is bound to a key that its sender must prove to have"
+    return "has no claims of another kind of JWT"
+
+
+def _required(case: Case) -> str:
+    missing = [name for name in case.policy.required_claims if name not in case.claims]
+    if missing:
+        return f"profile {case.policy.profile} requires {', '.join(missing)}, which it has not"
+    return f"has {', '.join(case.policy.required_claims)}"
+
+
+def _identity(case: Case) -> str:
+    named = [name for name in ("sub", "client_id", "azp", "jti") if name in case.claims]
+    return ", ".join(_claim(case, name) for name in named) or "names nobody"
+
+
+def _audience(case: Case) -> str:
+    return f"{_claim(case, 'aud')}; this API is {' or '.join(case.policy.audience)}"
+
+
+def _scopes(case: Case) -> str:
+    named = [name for name in case.policy.scope_claims if name in case.claims]
+    return ", ".join(_claim(case, name) for name in named) or "grants no scopes"
+
+
+def _times(case: Case) -> str:
+    told = [_moment(case, name) for name in ("iat", "nbf", "exp") if name in case.claims]
+    policy = case.policy
+    oldest = f", not older than {policy.max_token_age:g} s" if policy.max_token_age else ""
+    return f"{', '.join(told) or 'none'}; leeway {policy.leeway:g} s{oldest}"
+
+
+def _moment(case: Case, name: str) -> str:
+    match case.claims[name]:
+        case bool():
+            pass
+        case int() | float() as number if abs(number) < _LAST_MOMENT:
+            at = datetime.fromtimestamp(number, UTC)
+            ago = case.now - number
+            distance = f"{ago:.0f} s ago" if ago >= 0 else f"in {-ago:.0f} s"
+            return f"{name} {at:%Y-%m-%dT%H:%M:%SZ} ({distance})"
+    return _claim(case, name)
+
+
+def _access(case: Case) -> str:
+    return f"asks for {case.requirement}"
+
+
+_TEXTS: Mapping[Check, Callable[[Case], str]] = {
+    Check.CREDENTIALS: _credentials,
+    Check.FORM: _form,
+    Check.ISSUER: _issuer,
+    Check.ALGORITHM: _algorithm,
+    Check.TYPE: _type,
+    Check.KEY: _key,
+    Check.SIGNATURE: _signature,
+    Check.KIND: _kind,
+    Check.REQUIRED: _required,
+    Check.IDENTITY: _identity,
+    Check.AUDIENCE: _audience,
+    Check.SCOPES: _scopes,
+    Check.TIMES: _times,
+    Check.ACCESS: _access,
+}
+
+
+def _claim(case: Case, name: str) -> str:
+    return f"{name} {_shown(case.claims[name])}" if name in case.claims else f"no {name}"
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
