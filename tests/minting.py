@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,9 @@ from server.oauth.policy import TokenPolicy
 NOW = 1_800_000_000
 ISSUER = "https://issuer.example/"
 AUDIENCE = "https://api.example"
+
+Signer = Callable[[bytes], bytes]
+"""Makes a signature of a signing input."""
 
 _registry = jws.JWSRegistry(algorithms=[*ALGORITHMS, "HS256"], strict_check_header=False)
 
@@ -66,17 +70,24 @@ def header(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (sound | changes).items() if value is not ...}
 
 
+def signer(algorithm: str, key: jwk.Key) -> Signer:
+    """The genuine way to sign with *algorithm*."""
+    name = {"EdDSA": "Ed25519"}.get(algorithm, algorithm)
+    return lambda signing_input: _registry.get_alg(name).sign(signing_input, key)
+
+
+def compact(protected: bytes | dict[str, Any], payload: bytes | dict[str, Any], by: Signer) -> str:
+    """A token of these two parts, whatever they are, and the signature that *by* makes."""
+    signing_input = f"{b64(_octets(protected))}.{b64(_octets(payload))}"
+    return f"{signing_input}.{b64(by(signing_input.encode()))}"
+
+
 def sign(
     payload: dict[str, Any] | bytes, protected: dict[str, Any] | None = None, key: Any = None
 ) -> str:
     """Sign *payload* as it is, with the header as it is."""
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     protected = protected or header()
-    key = key or private_key()
-    name = {"EdDSA": "Ed25519"}.get(protected["alg"], protected["alg"])
-    signing_input = f"{b64(json.dumps(protected).encode())}.{b64(body)}"
-    signature = _registry.get_alg(name).sign(signing_input.encode(), key)
-    return f"{signing_input}.{b64(signature)}"
+    return compact(protected, payload, signer(protected["alg"], key or private_key()))
 
 
 def token(**changes: Any) -> str:
@@ -85,9 +96,11 @@ def token(**changes: Any) -> str:
 
 def unsigned(protected: bytes | dict[str, Any], payload: bytes | dict[str, Any] = b"{}") -> str:
     """A token with a signature of the right size that nobody made."""
-    head = protected if isinstance(protected, bytes) else json.dumps(protected).encode()
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return f"{b64(head)}.{b64(body)}.{b64(bytes(256))}"
+    return compact(protected, payload, lambda _: bytes(256))
+
+
+def _octets(part: bytes | dict[str, Any]) -> bytes:
+    return part if isinstance(part, bytes) else json.dumps(part).encode()
 
 
 def b64(raw: bytes) -> str:

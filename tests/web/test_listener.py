@@ -1,8 +1,6 @@
 """What only raw bytes on a real socket can show."""
 
 import asyncio
-import json
-from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
@@ -17,34 +15,7 @@ from server.web.protection import protect
 from server.web.routing import RouteTable
 from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    raw: bytes
-
-    @property
-    def problem(self) -> dict[str, object]:
-        document: dict[str, object] = json.loads(self.body)
-        return document
-
-
-async def send(client: Client, *parts: bytes) -> Answer:
-    """Send bytes as they are; read until the server closes or has answered whole."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
-    for part in parts:
-        writer.write(part)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    status_line, *lines = head.decode("latin-1").strip().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    writer.close()
-    await writer.wait_closed()
-    return Answer(int(status_line.split()[1]), headers, body, head + body)
+from tests.raw import send
 
 
 def get_private(*lines: bytes) -> bytes:
