@@ -20,6 +20,7 @@ from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
 from server.web.cors import Cors
 from server.web.listener import Runner
+from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
@@ -31,11 +32,12 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True)
+        return Runner(self.app, shutdown_timeout=1, log_requests=True, patience=self.patience)
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, *, patience: Patience = USUAL_PATIENCE) -> None:
         super().__init__(app)
         self.app = app
+        self.patience = patience
 
 
 Client = TestClient[Any, Any]
@@ -74,13 +76,15 @@ def make_client(
 ) -> MakeClient:
     """Serve *rows* with the parts of the product that face the client."""
 
-    async def make(rows: tuple[Route, ...] = ROUTES, **settings: Any) -> Client:
+    async def make(
+        rows: tuple[Route, ...] = ROUTES, *, patience: Patience = USUAL_PATIENCE, **settings: Any
+    ) -> Client:
         config = Config.model_validate(
             {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **settings}
         )
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
-        client: Client = await aiohttp_client(KeyturnServer(app))
+        client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
         return client
 
     return make

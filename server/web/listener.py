@@ -1,19 +1,24 @@
 """Below the application: connections, and what is no HTTP request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import _ErrInfo
 from yarl import URL
 
 from server.web.observation import BEGUN, RequestLog, identify, new_request_id
+from server.web.patience import USUAL_PATIENCE, BodyWatch, Patience
 from server.web.problems import crashed, problem
+from server.web.throttle import Throttle
 
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
 MAX_HEADER_SIZE = 16 * 1024
-_KEEPALIVE_TIMEOUT = 75.0
 _NAME = "keyturn"  # and no version
 
 _UNREADABLE = web.RequestKey("unreadable", bool)
@@ -27,10 +32,45 @@ class Connection(web.RequestHandler):
     One client's connection.
 
     What the parser refuses is answered here: with a problem document, and without an echo of what
-    was sent, which may hold a token.
+    was sent, which may hold a token.  So is what does not come.
     """
 
-    __slots__ = ()
+    __slots__ = ("_body", "_head_timer", "_patience")
+    _body: StreamReader | None
+    _head_timer: asyncio.TimerHandle | None
+
+    def __init__(self, manager: web.Server, *, patience: Patience, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._patience = patience
+        self._head_timer = None
+        self._body = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what has come, and look at the clock while a request's head is incomplete."""
+        super().data_received(data)
+        if self._messages:
+            self._forget_head_timer()
+            self._break_off_body()
+        elif self._waiter is not None and self._head_timer is None and data.strip(b"\r\n"):
+            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget a client that has gone."""
+        self._forget_head_timer()
+        super().connection_lost(exc)
+
+    async def handle_with_patience(
+        self, request: web.BaseRequest, handle: _Handle
+    ) -> web.StreamResponse:
+        """Let *handle* answer *request*, whose body may be a long time in coming."""
+        self._body = request.content
+        watch = BodyWatch(request.content, self._patience)
+        try:
+            return await handle(request)
+        finally:
+            watch.end()
+            if request.content.exception() is not None:
+                self._lingering_time = 0.0  # nobody waits for the rest of it
 
     def handle_error(
         self,
@@ -51,6 +91,37 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    def _give_up_head(self) -> None:
+        self._head_timer = None
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            # As aiohttp does with what cannot be parsed.
+            refused = _ErrInfo(status=408, exc=_HeadTimeoutError(), message="")
+            self._messages.append((refused, EMPTY_PAYLOAD))
+            waiter.set_result(None)
+
+    def _forget_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _break_off_body(self) -> None:
+        # A body that turns out to be none halfway: aiohttp would wait for the rest of it.
+        body = self._body
+        if body is None or body.is_eof() or not isinstance(self._messages[-1][0], _ErrInfo):
+            return
+        self._messages.pop()
+        self.close()
+        if self._current_request is None:
+            body.feed_eof()  # it has its answer
+        else:
+            body.set_exception(web.RequestPayloadError())
+
+
+class _HeadTimeoutError(BadHttpMessage):
+    def __init__(self) -> None:
+        super().__init__("the head of a request did not come in time")
+
 
 def _refusal(status: int, *, request_id: str) -> web.Response:
     # Where no application is concerned its signals are not either.
@@ -60,10 +131,14 @@ def _refusal(status: int, *, request_id: str) -> web.Response:
 
 
 def _status_of(error: BadHttpMessage) -> int:
-    if not isinstance(error, LineTooLong):
-        return 400
-    _line, limit, *_ = error.args
-    return 431 if limit == MAX_HEADER_SIZE else 414
+    match error:
+        case _HeadTimeoutError():
+            return 408
+        case LineTooLong(args=(_, limit, *_)):
+            return 431 if limit == MAX_HEADER_SIZE else 414
+        case BadHttpMessage(message="Too many headers received"):
+            return 431
+    return 400
 
 
 def _tolerant(make: _RequestFactory) -> _RequestFactory:
@@ -85,6 +160,9 @@ def _at_the_door(handle: _Handle) -> _Handle:
         if _UNREADABLE in request:
             return _refusal(400, request_id=new_request_id())
         try:
+            connection = request.protocol
+            if isinstance(connection, Connection) and not request.content.is_eof():
+                return await connection.handle_with_patience(request, handle)
             return await handle(request)
         except web.HTTPExpectationFailed:
             return _refusal(417, request_id=identify(request))  # aiohttp's own has an echo
@@ -108,18 +186,23 @@ class Runner(web.AppRunner):
     Args:
         shutdown_timeout: how long requests that have begun may go on, in seconds.
         log_requests: whether each leaves its line in the log.
+        patience: with clients that are slow.
     """
 
     def __init__(
-        self, app: web.Application, *, shutdown_timeout: float, log_requests: bool
+        self,
+        app: web.Application,
+        *,
+        shutdown_timeout: float,
+        log_requests: bool,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
-        super().__init__(
-            app, shutdown_timeout=shutdown_timeout, keepalive_timeout=_KEEPALIVE_TIMEOUT
-        )
+        super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
         app.on_response_prepare.append(_name_no_version)
         self._connection_settings: dict[str, Any] = {
-            "access_log_class": RequestLog,
-            "keepalive_timeout": _KEEPALIVE_TIMEOUT,
+            "access_log_class": partial(RequestLog, unreadable=Throttle(burst=100, rate=10)),
+            "patience": patience,
+            "keepalive_timeout": patience.idle,
             "max_field_size": MAX_HEADER_SIZE,
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,

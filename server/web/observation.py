@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from logging import Logger
 from time import monotonic
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp.typedefs import Handler
 
 from server.oauth.errors import AuthError, Evidence, InsufficientScopeError, KeysUnavailableError
 from server.web.routing import ACCESS_TOKEN
+from server.web.throttle import Throttle
 
 REQUEST_ID = web.RequestKey("request_id", str)
 AUTH_ERROR = web.RequestKey("auth_error", AuthError)
@@ -64,17 +66,31 @@ class RequestLog(AbstractAccessLogger):
 
     An access logger and no middleware, because it also sees requests that could not be parsed and
     clients that went away.
+
+    Args:
+        unreadable: bounds the lines of what could not be parsed.
     """
+
+    def __init__(self, logger: Logger, log_format: str, *, unreadable: Throttle) -> None:
+        super().__init__(logger, log_format)
+        self._unreadable = unreadable
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line of a request that was answered."""
         # The loop's clock, which aiohttp reads, goes by milliseconds under uvloop.
         started_at = request.get(_STARTED_AT)
-        _write_line(request, response, time if started_at is None else monotonic() - started_at)
+        if started_at is not None:
+            _write_line(request, response, monotonic() - started_at)
+        elif self._unreadable.admits():
+            _write_line(request, response, time, held_back=self._unreadable.take_held_back())
 
 
 def _write_line(
-    request: web.BaseRequest, response: web.StreamResponse | None, seconds: float
+    request: web.BaseRequest,
+    response: web.StreamResponse | None,
+    seconds: float,
+    *,
+    held_back: int = 0,
 ) -> None:
     fields: dict[str, Any] = {}
     if isinstance(request, web.Request) and REQUEST_ID in request:
@@ -87,6 +103,7 @@ def _write_line(
     fields["duration_ms"] = round(seconds * 1000, 3)
     fields["client.address"] = request.remote
     fields |= _of_decision(request)
+    fields["lines_held_back"] = held_back or None
     fields = {name: value for name, value in fields.items() if value is not None}
     log = structlog.get_logger()
     match response and response.status, fields["auth.outcome"]:

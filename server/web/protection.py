@@ -1,6 +1,5 @@
 """From a route's declaration to the decision."""
 
-import asyncio
 import re
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from server.oauth.errors import InvalidRequestError
 from server.oauth.scope import ScopeRequirement
 from server.protector import ResourceProtector
-from server.web.routing import ACCESS_TOKEN, RouteTable
+from server.web.routing import ACCESS_TOKEN, EXPECTS_INVITATION, RouteTable
 
 _FORM = "application/x-www-form-urlencoded"
 # The field's name, each letter as it is or percent-encoded.  A form is not taken apart for it:
@@ -22,15 +21,8 @@ _TOKEN_FIELD = re.compile(
 )
 
 
-def protect(
-    table: RouteTable, protector: Callable[[], ResourceProtector], *, form_timeout: float = 10.0
-) -> Middleware:
-    """
-    Make the middleware that lets through what the *protector* admits to the routes of *table*.
-
-    Args:
-        form_timeout: how long a form may take to arrive, in seconds.
-    """
+def protect(table: RouteTable, protector: Callable[[], ResourceProtector]) -> Middleware:
+    """Make the middleware that lets through what *protector* admits to the routes of *table*."""
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -40,9 +32,11 @@ def protect(
             if "access_token" in request.query and _is_bearer(authorization):
                 raise InvalidRequestError
             request[ACCESS_TOKEN] = await protector().admit(authorization, access)
-            await _refuse_token_in_form(request, within=form_timeout)
         if access is not None:
             _refuse_packed_body(request)
+            await _invite_body(request)
+        if isinstance(access, ScopeRequirement):
+            await _refuse_token_in_form(request)
         return await handler(request)
 
     return admit
@@ -52,16 +46,18 @@ def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
     return any(value.lower().startswith("bearer ") for value in authorization)
 
 
-async def _refuse_token_in_form(request: web.Request, *, within: float) -> None:
+async def _invite_body(request: web.Request) -> None:
+    # After admission: the body of a stranger is not asked for.
+    if EXPECTS_INVITATION in request:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
+async def _refuse_token_in_form(request: web.Request) -> None:
     # After admission: the body of a stranger is not read.  RFC 6750 section 2.
-    if request.content_type == _FORM and request.can_read_body:
-        try:
-            async with asyncio.timeout(within):
-                form = await request.read()
-        except TimeoutError:
-            raise web.HTTPRequestTimeout from None
-        if _TOKEN_FIELD.search(form):
-            raise InvalidRequestError
+    is_form = request.content_type == _FORM and request.can_read_body
+    if is_form and _TOKEN_FIELD.search(await request.read()):
+        raise InvalidRequestError
 
 
 def _refuse_packed_body(request: web.Request) -> None:

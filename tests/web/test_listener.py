@@ -7,12 +7,7 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 from structlog.typing import EventDict
 
-from server.protector import ResourceProtector
 from server.web import authenticated, get, post, public
-from server.web.observation import observe
-from server.web.problems import problem_details
-from server.web.protection import protect
-from server.web.routing import RouteTable
 from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
 from tests.raw import send
@@ -128,28 +123,6 @@ async def test_no_body_is_unpacked_whatever_application_it_is_for(
     answer = await send(client, head, b"no gzip")
 
     assert (answer.status, answer.body) == (200, b"no gzip")
-
-
-async def test_a_form_that_never_ends_is_not_waited_for(
-    aiohttp_client: AiohttpClient, protector: ResourceProtector, log: list[EventDict]
-) -> None:
-    async def handler(_request: web.Request) -> web.Response:
-        raise AssertionError
-
-    app = web.Application(middlewares=[observe, problem_details(lambda: "api")])
-    table = RouteTable(app, [post("/x", handler, authenticated)])
-    app.middlewares.append(protect(table, lambda: protector, form_timeout=0.05))
-    client: Client = await aiohttp_client(KeyturnServer(app))
-    head = (
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
-        b"Content-Type: application/x-www-form-urlencoded\r\n"
-        b"Authorization: Bearer " + token().encode() + b"\r\n\r\n"
-    )
-
-    answer = await send(client, head, b"a=b")
-
-    assert answer.status == 408
-    assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_client_that_goes_away_leaves_one_line(

@@ -1,0 +1,58 @@
+"""How long a client may take to send what it has begun: RFC 9110 section 15.5.9."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.streams import StreamReader
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """
+    Attributes:
+        idle: between requests, in seconds.
+        head: from the first byte of a request's head to its last, in seconds.
+        body: how long a handler waits for a body in all, in seconds, while nothing of it comes.
+        body_rate: bytes of it that earn one more second.
+        tick: how often a body is looked at, in seconds.
+    """
+
+    idle: float = 75.0
+    head: float = 10.0
+    body: float = 20.0
+    body_rate: float = 500.0
+    tick: float = 1.0
+
+
+USUAL_PATIENCE = Patience()
+
+
+class BodyWatch:
+    """
+    Gives up *body* when its handler has waited for it longer than *patience* allows.
+
+    Only waiting counts: a handler may take its time between two reads.
+    """
+
+    def __init__(self, body: StreamReader, patience: Patience) -> None:
+        self._body = body
+        self._patience = patience
+        self._waited = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(patience.tick, self._look)
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._body.is_eof() or self._body.exception() is not None:
+            return
+        if self._body._waiter is not None:  # noqa: SLF001 (nothing else tells that it is awaited)
+            self._waited += self._patience.tick
+        earned = self._body.total_bytes / self._patience.body_rate
+        if self._waited > self._patience.body + earned:
+            self._body.set_exception(web.HTTPRequestTimeout())
+            return
+        self._timer = self._loop.call_later(self._patience.tick, self._look)

@@ -1,0 +1,216 @@
+"""Clients that are slow, on real sockets; with a server that has little patience."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from aiohttp import web
+from structlog.typing import EventDict
+
+from server.web import authenticated, post, public
+from server.web.patience import Patience
+from tests.conftest import Client, MakeClient
+from tests.minting import token
+from tests.raw import connected, send
+
+HASTE = Patience(idle=0.2, head=0.1, body=0.05, body_rate=10_000, tick=0.01)
+BEARER = b"Authorization: Bearer " + token().encode() + b"\r\n"
+HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+async def read_all(request: web.Request) -> web.Response:
+    return web.Response(body=str(len(await request.read())))
+
+
+@pytest.fixture
+async def hasty(make_client: MakeClient) -> Client:
+    rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
+    return await make_client(rows, patience=HASTE)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"G", b"GET /x HTTP/1.1\r\n", b"GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cr3t"],
+    ids=["a letter", "a line", "half a header"],
+)
+async def test_a_head_that_does_not_come_to_an_end_is_given_up(
+    hasty: Client, log: list[EventDict], begun: bytes
+) -> None:
+    answer = await send(hasty, begun)
+
+    assert answer.status == 408
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert b"s3cr3t" not in answer.raw
+    (line,) = log
+    assert (line["event"], line["log_level"]) == ("request", "warning")
+    assert "s3cr3t" not in str(log)
+
+
+async def test_a_head_that_trickles_is_given_up_all_the_same(
+    hasty: Client, log: list[EventDict]
+) -> None:
+    async with connected(hasty) as (_reader, writer):
+        writer.write(b"GET /x HTTP/1.1\r\nX: ")
+        with suppress(ConnectionError):
+            while not log:
+                writer.write(b"x")
+                await asyncio.sleep(0.001)
+
+        assert [line["http.response.status_code"] for line in log] == [408]
+
+
+async def test_who_sends_nothing_is_let_go_without_a_word(
+    hasty: Client, log: list[EventDict]
+) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(b"\r\n")
+
+        assert await reader.read() == b""
+
+        assert log == []
+
+
+async def test_a_head_in_pieces_is_one_head(hasty: Client) -> None:
+    async with connected(hasty) as (reader, writer):
+        for number in range(3):
+            for piece in (
+                b"POST /open HT",
+                b"TP/1.1\r\nHost: x\r\nContent-Le",
+                b"ngth: 1\r\n\r\nx",
+            ):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 "), number
+            await reader.readexactly(1)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HEAD + BEARER + b"Content-Length: 1000\r\n\r\n",
+        HEAD + BEARER + b"Content-Length: 1000\r\n\r\nonly this",
+        HEAD + BEARER + FORM + b"Content-Length: 1000\r\n\r\na=b",
+        HEAD + BEARER + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+        HEAD + BEARER + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+    ],
+    ids=["nothing of it", "part of it", "a form", "chunks", "an invitation"],
+)
+async def test_a_body_that_does_not_come_is_given_up(
+    hasty: Client, log: list[EventDict], sent: bytes
+) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(sent)
+
+        answer = (await reader.read()).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"application/problem+json" in answer
+        (line,) = log
+        assert line["http.response.status_code"] == 408
+        assert line["auth.outcome"] == "granted"
+
+
+async def test_a_body_that_comes_fast_enough_is_waited_for(hasty: Client) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(b"POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 4 * HASTE.body
+        sent = 0
+        while loop.time() < end:
+            writer.write(b"x" * 100)
+            sent += 100
+            await asyncio.sleep(0.001)
+        writer.write(b"x" * (100_000 - sent))
+
+        head = await reader.readuntil(b"\r\n\r\n")
+
+        assert head.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_handler_may_take_its_time_between_two_reads(make_client: MakeClient) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        entered.set()
+        await leave.wait()
+        return await read_all(request)
+
+    client = await make_client((post("/open", slow, public),), patience=HASTE)
+    async with connected(client) as (reader, writer):
+        writer.write(b"POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        await entered.wait()
+        asyncio.get_running_loop().call_later(4 * HASTE.body, leave.set)
+        await leave.wait()
+        writer.write(b"ab")
+
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/open", 400), (b"/x", 401)])
+async def test_a_body_that_turns_out_to_be_none_is_an_error_at_once(
+    make_client: MakeClient, log: list[EventDict], path: bytes, status: int
+) -> None:
+    rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
+    client = await make_client(rows)
+    async with connected(client) as (reader, writer):
+        writer.write(
+            b"POST "
+            + path
+            + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        )
+        await asyncio.sleep(0.01)
+        writer.write(b"no chunk\r\n")
+
+        answer = await reader.read()
+
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert answer.count(b"HTTP/1.") == 1
+        (line,) = log
+        assert line["http.response.status_code"] == status
+
+
+async def test_a_stranger_is_not_invited_to_send_a_body(hasty: Client) -> None:
+    answer = await send(hasty, HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+
+    assert answer.status == 401
+    assert b"100 Continue" not in answer.raw
+
+
+async def test_who_is_admitted_is_invited(hasty: Client) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(HEAD + BEARER + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hello")
+
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_another_expectation_cannot_be_met(hasty: Client) -> None:
+    answer = await send(hasty, HEAD + b"Expect: s3cr3t\r\nContent-Length: 0\r\n\r\n")
+
+    assert answer.status == 417
+    assert b"s3cr3t" not in answer.raw
+
+
+async def test_too_many_headers_are_too_large(client: Client, log: list[EventDict]) -> None:
+    headers = b"".join(b"X-%d: s3cr3t\r\n" % number for number in range(200))
+
+    answer = await send(client, b"GET /api/private HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+
+    assert answer.status == 431
+    assert b"s3cr3t" not in answer.raw
+    assert [line["http.response.status_code"] for line in log] == [431]
+
+
+async def test_a_flood_of_what_is_no_http_does_not_flood_the_log(
+    client: Client, log: list[EventDict]
+) -> None:
+    for _ in range(150):
+        assert (await send(client, b"hello\r\n\r\n")).status == 400
+
+    assert 100 <= len(log) < 150
+    assert all(line["log_level"] == "warning" for line in log)
+    assert not any("lines_held_back" in line for line in log[:100])
