@@ -51,7 +51,7 @@ class Keyturn:
         # From here on tasks run, which a fault in the table would leave behind.
         self._ring = KeyRing(session)
         self.keys = self._hold(config)
-        self._rules = _rules_of(config, self.keys)
+        self._rules = rules_of(config, self.keys)
 
     async def reload(self, config: Config) -> None:
         """
@@ -61,7 +61,7 @@ class Keyturn:
         """
         keys = self._hold(config)
         await self._ring.until_tried(each for each in keys if each not in self.keys)
-        self.keys, self._rules = keys, _rules_of(config, keys)
+        self.keys, self._rules = keys, rules_of(config, keys)
         await self._ring.drop_all_but(keys)
 
     async def close(self) -> None:
@@ -84,7 +84,8 @@ def create_api(rows: Iterable[Route], rules: Callable[[], Rules]) -> web.Applica
     return app
 
 
-def _rules_of(config: Config, keys: Iterable[IssuerKeys]) -> Rules:
+def rules_of(config: Config, keys: Iterable[IssuerKeys]) -> Rules:
+    """Judge as *config* says, by *keys*: one set for each of its issuers, in their order."""
     pairs = zip(config.issuers, keys, strict=True)
     issuers = [Issuer(each.policy, its) for each, its in pairs]
     protector = ResourceProtector(issuers, TokenCache(config.token_cache))
