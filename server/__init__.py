@@ -19,6 +19,7 @@ cli, checking           the commands; what ``keyturn check`` says of each issuer
 explaining, findings    why a token is admitted or refused, check by check
 greeting                what ``make run`` tells a newcomer
 client                  asking an issuer for an access token, for ``keyturn token``
+testing/                what users test their own routes with: a pytest plugin and its parts
 
 Imports point one way: cli → app → routes → resources → web → protector → jwks → oauth → settings.
 """

@@ -1,16 +1,22 @@
 """What must be true of every route, whatever the table says."""
 
+from collections.abc import Callable
+
 import pytest
 from aiohttp import web
 
 from server.oauth.scope import ScopeRequirement
 from server.routes import ROUTES
 from server.web.routing import Public, Route
-from tests.conftest import Client
-from tests.minting import token
+from tests.conftest import Client, MakeClient
 
 PROTECTED = [row for row in ROUTES if isinstance(row.access, ScopeRequirement)]
 PUBLIC = [row for row in ROUTES if isinstance(row.access, Public)]
+
+
+@pytest.fixture
+async def client(keyturn_client: MakeClient) -> Client:
+    return await keyturn_client(ROUTES)
 
 
 def name(row: Route) -> str:
@@ -35,14 +41,11 @@ async def test_a_protected_route_is_closed_to_strangers(client: Client, row: Rou
 
 @pytest.mark.parametrize("row", PROTECTED, ids=name)
 async def test_a_protected_route_opens_to_a_token_that_grants_all(
-    client: Client, row: Route
+    client: Client, bearer: Callable[..., dict[str, str]], row: Route
 ) -> None:
     assert isinstance(row.access, ScopeRequirement)
-    compact = token(scope=" ".join(row.access.scopes))
 
-    response = await client.request(
-        row.method, row.path, headers={"Authorization": f"Bearer {compact}"}
-    )
+    response = await client.request(row.method, row.path, headers=bearer(row.access.scopes))
 
     assert response.status == 200
 
