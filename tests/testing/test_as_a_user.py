@@ -144,3 +144,12 @@ def test_elsewhere(pytestconfig):
     done = run_pytest(tmp_path, "--disable-plugin-autoload", "-p", "keyturn")
 
     assert passed(done) == 1
+
+
+def test_a_project_whose_server_is_its_own_leaves_the_plugin_out(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text("NAME = 'mine'\n", "utf-8")
+    (tmp_path / "test_mine.py").write_text(
+        "from server import NAME\n\ndef test_mine():\n    assert NAME == 'mine'\n", "utf-8"
+    )
+
+    assert passed(run_pytest(tmp_path, *QUIET, "-p", "no:keyturn")) == 1
