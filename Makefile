@@ -55,7 +55,7 @@ types: $(VENV)/dev.stamp ## judge types
 	@$(BIN)/mypy
 
 imports: $(VENV)/dev.stamp ## hold the import rules of the house
-	@$(BIN)/lint-imports --no-timings 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
 dependencies: $(VENV)/dev.stamp ## hold what is declared against what is imported
 	@$(BIN)/deptry server

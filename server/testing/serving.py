@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 from server.app import create_api, rules_of
 from server.config import Config
 from server.jwks.fixed_key_set import FixedKeySet
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from server.oauth.policy import TokenPolicy
 from server.testing.issuer import TestIssuer
 from server.web.listener import Runner

@@ -7,7 +7,7 @@ import pytest
 
 from server.issuer_settings import IssuerSettings
 from server.oauth.access_token import AccessToken, verify
-from server.oauth.keys import parse_jwks
+from server.oauth.jwk_set import parse_jwks
 from server.oauth.unverified_token import UnverifiedToken
 from server.testing.issuer import TestIssuer
 from tests.minting import NOW
@@ -30,7 +30,8 @@ def read(issuer: TestIssuer, compact: str, **settings: Any) -> AccessToken:
     }
     policy = IssuerSettings.model_validate(asked).policy
     token = UnverifiedToken.parse(compact)
-    policy.screen(token)
+    policy.check_algorithm(token)
+    policy.check_type(token)
     return verify(token, parse_jwks(issuer.jwks).keys, policy, now=NOW + 0.9)
 
 
