@@ -48,7 +48,7 @@ class Case:
     @property
     def claims(self) -> Mapping[str, Any]:
         """What it says, verified or not."""
-        return self.token.jws.payload
+        return self.token.claims
 
     @property
     def keys(self) -> Sequence[VerificationKey]:

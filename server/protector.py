@@ -100,7 +100,7 @@ class ResourceProtector:
         policy.check_type(token)
         tell(Check.TYPE, policy.profile)
         # A token that will be refused in any case is not worth a question.
-        may_ask = may_be_current(token.jws.payload, policy, now=self._clock())
+        may_ask = may_be_current(token.claims, policy, now=self._clock())
         keys = await issuer.keys.find(token, may_ask=may_ask)
         tell(Check.KEY, keys)
         return verify(token, keys, policy, now=self._clock(), tell=tell)

@@ -79,7 +79,7 @@ def verify(
     tell(Check.SIGNATURE, algorithm)
     evidence = _evidence_of(token)
     try:
-        sound = judge_claims(jws.payload, policy, now=now, tell=tell)
+        sound = judge_claims(token.claims, policy, now=now, tell=tell)
     except InvalidTokenError as error:
         error.evidence = evidence
         raise
@@ -93,12 +93,12 @@ def verify(
         issued_at=sound.times.issued_at,
         token_id=sound.token_id,
         evidence=evidence,
-        _claims_json=jws.payload_json,
+        _claims_json=jws.payload,
     )
 
 
 def _evidence_of(token: UnverifiedToken) -> Evidence:
-    claims = token.jws.payload
+    claims = token.claims
     named = token.evidence(issuer=token.issuer)
     return Evidence(
         issuer=named.issuer,

@@ -38,8 +38,7 @@ class CompactJWS:
         algorithm: ``alg``.
         key_id: ``kid``, if there is one: at most 256 printable characters.
         type: ``typ``, if there is one.
-        payload: a JSON object.
-        payload_json: the same, as it was sent.
+        payload: what was signed, of whatever form.
         signing_input: the octets that the signature covers (RFC 7515 section 5.2).
         signature: possibly empty.
     """
@@ -47,8 +46,7 @@ class CompactJWS:
     algorithm: str
     key_id: str | None
     type: str | None
-    payload: dict[str, Any]
-    payload_json: bytes
+    payload: bytes
     signing_input: bytes
     signature: bytes
 
@@ -63,29 +61,23 @@ def parse_compact(compact: str) -> CompactJWS:
     if len(compact) > MAX_TOKEN_SIZE:
         raise InvalidTokenError(Reason.TOKEN_TOO_LARGE)
     if compact.count(".") != _DOTS:
-        raise _malformed("it has not three parts")
+        raise malformed("it has not three parts")
     protected, payload, signature = compact.split(".")
     part = "header"
     try:
         algorithm, key_id, type_ = _read_header(parse_object(decode_base64url(protected)))
         part = "payload"
-        payload_json = decode_base64url(payload)
-        claims = parse_object(payload_json)
+        raw_payload = decode_base64url(payload)
         part = "signature"
-        return CompactJWS(
-            algorithm=algorithm,
-            key_id=key_id,
-            type=type_,
-            payload=claims,
-            payload_json=payload_json,
-            signing_input=compact[: -len(signature) - 1].encode("ascii"),
-            signature=decode_base64url(signature),
-        )
+        raw_signature = decode_base64url(signature)
     except StrictError as error:
-        raise _malformed(f"its {part} {error}") from None
+        raise malformed(f"its {part} {error}") from None
+    signing_input = compact[: -len(signature) - 1].encode("ascii")
+    return CompactJWS(algorithm, key_id, type_, raw_payload, signing_input, raw_signature)
 
 
-def _malformed(detail: str) -> InvalidTokenError:
+def malformed(detail: str) -> InvalidTokenError:
+    """Make the error for a token that is not of the form that it must have."""
     return InvalidTokenError(Reason.MALFORMED, detail=detail)
 
 

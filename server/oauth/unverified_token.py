@@ -1,10 +1,11 @@
 """A token that has been read and not believed: RFC 7519 section 7.2."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from server.oauth.errors import Evidence
-from server.oauth.jose import CompactJWS, parse_compact
+from server.oauth.jose import CompactJWS, StrictError, malformed, parse_compact, parse_object
 
 _LOGGED_LENGTH = 64
 
@@ -15,10 +16,12 @@ class UnverifiedToken:
     What a token says of itself before anyone has checked its signature.
 
     Attributes:
+        claims: a JSON object.
         issuer: ``iss``; empty where it is no text, which is nobody's name.
     """
 
     jws: CompactJWS
+    claims: Mapping[str, Any]
     issuer: str
 
     @classmethod
@@ -30,8 +33,12 @@ class UnverifiedToken:
             InvalidTokenError: too large, malformed, or with a ``typ`` that is no string.
         """
         jws = parse_compact(compact)
-        issuer = jws.payload.get("iss")
-        return cls(jws, issuer if isinstance(issuer, str) else "")
+        try:
+            claims = parse_object(jws.payload)
+        except StrictError as error:
+            raise malformed(f"its payload {error}") from None
+        issuer = claims.get("iss")
+        return cls(jws, claims, issuer if isinstance(issuer, str) else "")
 
     def evidence(self, *, issuer: str | None) -> Evidence:
         """Give what may be logged of this token: *issuer* is named only if it is configured."""

@@ -54,10 +54,10 @@ async def granted(
         token,
         parse_jwks(keys.published).candidates(key_id=token.jws.key_id, algorithm="RS256"),
         policy,
-        now=token.jws.payload["iat"],
+        now=token.claims["iat"],
     )
     assert body.get("scope", "") == access.claims.get("scope", "")
-    assert access.expires_at == token.jws.payload["iat"] + 3600
+    assert access.expires_at == token.claims["iat"] + 3600
     return access
 
 
