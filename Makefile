@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop lock clean
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ test-all-pythons: ## run the tests on Python 3.11 and 3.13, where they are insta
 test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
 	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/interop; fi
 	@$(BIN)/python -m pytest -q -rs -m interop tests/interop
+
+conformance: $(VENV)/dev.stamp ## write docs/conformance.md anew, from the table that tests it
+	@$(BIN)/python -m tests.conformance.page
 
 lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 	@command -v uv >/dev/null || { echo "uv is needed: pip install uv"; exit 1; }
