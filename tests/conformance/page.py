@@ -24,9 +24,11 @@ _INTRODUCTION = """\
 
 Each row is a requirement that an RFC has for a resource server, in our words, and what comes out when it is tried
 against the whole server: the status, the error code that the client is told, and in brackets the reason that the
-operator reads ([Answers and the log](answers.md)). What stands at MUST NOT and SHOULD NOT is what should not be; at a
-dash the RFC leaves the matter open. A dagger (†) marks where we are stricter or different: the reasons are at the
-end. Rows hold in both profiles unless they name one.
+operator reads ([Answers and the log](answers.md)). Where it is the configuration that is tried, the server does not
+start and names the fault.
+
+Beside MUST NOT and SHOULD NOT stands what should not be; beside a dash, what the RFC leaves open. A dagger (†) marks
+where we are stricter or different: the reasons are at the end. Rows hold in both profiles unless they name one.
 
 The tests that try them are the source of this page: `make conformance` writes it anew.
 """
