@@ -22,9 +22,13 @@ Signer = Callable[[bytes], bytes]
 _registry = jws.JWSRegistry(algorithms=[*ALGORITHMS, "HS256"], strict_check_header=False)
 
 
-@cache
 def private_key(kind: str = "RSA", name: str = "main") -> jwk.Key:
     """One key for each name: making RSA keys is slow."""
+    return _made(kind, name)
+
+
+@cache
+def _made(kind: str, name: str) -> jwk.Key:
     size_or_curve: Any = {"RSA": 2048, "EC": "P-256", "OKP": "Ed25519"}[kind]
     return jwk.JWKRegistry.generate_key(kind, size_or_curve, {"kid": f"{kind}-{name}"})
 

@@ -95,7 +95,8 @@ class _UnfitKeyError(Exception):
 def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
     if member.get("use", "sig") != "sig":
         raise _UnfitKeyError("it is not for signatures")
-    if "verify" not in member.get("key_ops", ["verify"]):
+    operations = member.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
         raise _UnfitKeyError("its key_ops do not include verify")
     kind = member.get("kty"), member.get("crv") if member.get("kty") != "RSA" else None
     fitting = frozenset(name for name, needed in ALGORITHMS.items() if needed == kind)

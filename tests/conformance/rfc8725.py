@@ -14,6 +14,7 @@ from tests.conformance.sending import (
     with_payload_text,
 )  # fmt: skip
 from tests.conformance.table import (
+    GRANTED,
     Configuration,
     NoStart,
     Row,
@@ -27,6 +28,10 @@ WRONG_TYPE = refused("wrong_type")
 FOREIGN = (
     "A claim of another kind of JWT (`at_hash`, `c_hash`, `events`, `token_introspection`, `htm` with `htu`) makes a "
     "token `wrong_type` in both profiles, whatever its `typ`: many issuers give all their JWTs one type."
+)
+ANY_OF_ITS_TYPE = (
+    "A key whose JWK names no `alg` serves all the allowed algorithms of its type: its issuer has not said which. "
+    "`algorithms` narrows it, and a JWK that names one is held to it."
 )
 TYPES = (
     "`typ` is compared in both profiles: `at+jwt` alone in profile `at+jwt`; in profile `jwt` also `JWT` or none, and "
@@ -47,6 +52,8 @@ ROWS = (
         signed_with("HS256", with_public_key_as_secret), refused("algorithm_not_allowed")),
     Row("RFC 8725 section 3.1", "key-for-another-algorithm", "MUST", "A key that is made for one algorithm is used with no other",
         made_by("RSA", "PS256", alg="RS256"), refused("key_mismatch")),
+    Row("RFC 8725 section 3.1", "key-for-no-algorithm-of-its-own", "MUST", "A key is used with one algorithm",
+        made_by("RSA", "PS256"), GRANTED, ANY_OF_ITS_TYPE),
     Row("RFC 8725 section 3.1", "secret-beside-public-keys", "MUST", "Secrets and public keys do not serve one list of algorithms",
         Configuration({"algorithms": ["RS256", "HS256"]}),
         NoStart("issuers[0].algorithms: HS256: for a secret, which secret_env names")),

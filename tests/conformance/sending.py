@@ -8,7 +8,7 @@ from typing import Any
 from joserfc import jws
 
 from server.jwks.fixed_key_set import FixedKeySet
-from server.oauth.keys import parse_jwks, secret_key_set
+from server.oauth.jwk_set import parse_jwks, secret_key_set
 from server.protector import KeySource
 from tests.conformance.table import Request
 from tests.minting import ISSUER, b64, claims, header, private_key, public_jwk, sign, token

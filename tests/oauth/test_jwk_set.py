@@ -37,6 +37,7 @@ UNFIT = {
     "for encryption": public_jwk(use="enc"),
     "operations without verify": public_jwk(key_ops=["sign"]),
     "operations that are no list": public_jwk(key_ops=5),
+    "operations that are text": public_jwk(key_ops="verify"),
     "a kid that is no text": public_jwk(kid=5),
     "a kid that no token may name": public_jwk(kid="a\u2028b"),
     "a kid that is too long": public_jwk(kid="a" * 257),
