@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -75,6 +75,13 @@ test-all-pythons: ## run the tests on Python 3.11 and 3.13, where they are insta
 			$(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=python$$version || exit 1; \
 		else echo "Skipped: no python$$version on the PATH."; fi; \
 	done
+
+# A long run is no hang.
+fuzz: $(VENV)/dev.stamp ## fire tens of thousands of damaged tokens and requests
+	@$(BIN)/python -m $(PYTEST) -m fuzz --hypothesis-profile fuzz -o faulthandler_timeout=0
+
+bench: $(VENV)/dev.stamp ## measure what strict parsing costs
+	@$(BIN)/python -m bench.parsing
 
 test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
 	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/interop; fi

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import settings
 from pytest_aiohttp import AiohttpClient
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -25,6 +26,9 @@ from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
 from tests.processes import Redis
+
+# What `make fuzz` fires; the suite itself has less time.
+settings.register_profile("fuzz", max_examples=20_000, deadline=None)
 
 
 class KeyturnServer(TestServer):
@@ -77,10 +81,10 @@ def make_client(
     """Serve *rows* with the parts of the product that face the client."""
 
     async def make(
-        rows: tuple[Route, ...] = ROUTES, *, patience: Patience = USUAL_PATIENCE, **settings: Any
+        rows: tuple[Route, ...] = ROUTES, *, patience: Patience = USUAL_PATIENCE, **configured: Any
     ) -> Client:
         config = Config.model_validate(
-            {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **settings}
+            {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **configured}
         )
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)

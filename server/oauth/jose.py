@@ -7,6 +7,7 @@ canonical base64url, JSON objects in UTF-8 without duplicate members, a header w
 
 import json
 import math
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ _MAX_KEY_ID_LENGTH = 256
 _DOTS = 2  # between header, payload and signature
 _MAX_DEPTH = 32
 _MAX_DIGITS = 20
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)  # strings, and what nests
 
 # Each of them would change what is verified, or with which key (RFC 7515 section 4.1), or makes it
 # no JWS at all (RFC 7516 section 9).
@@ -115,13 +117,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8")
         if text.count("[") + text.count("{") > _MAX_DEPTH:
             _check_depth(text)
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique_members,
-            parse_int=_bounded_int,
-            parse_float=_finite_float,
-            parse_constant=_refuse_constant,
-        )
+        value = _decoder.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
     except UnicodeError:
@@ -174,18 +170,20 @@ def _refuse_constant(_name: str) -> None:
 
 
 def _check_depth(text: str) -> None:
-    depth = deepest = 0
-    quoted = escaped = False
-    for character in text:
-        if quoted:
-            quoted = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
+    depth = 0
+    for found in _STRUCTURE.finditer(text):
+        piece = found[0]
+        if piece in "[{":
             depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
+            if depth > _MAX_DEPTH:
+                raise StrictError("is nested too deeply")
+        elif piece in "]}":
             depth -= 1
-    if deepest > _MAX_DEPTH:
-        raise StrictError("is nested too deeply")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique_members,
+    parse_int=_bounded_int,
+    parse_float=_finite_float,
+    parse_constant=_refuse_constant,
+)
