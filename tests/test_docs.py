@@ -3,16 +3,20 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from server.config import load
+from server.oauth.checks import Check
+from server.oauth.errors import Reason
 from tests.minting import public_jwk
-from tests.processes import ROOT, Ports, running
+from tests.processes import ENVIRONMENT, ROOT, Ports, running
 
 KEYS = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
+EXPLAIN = (ROOT / "docs/explain.md").read_text(encoding="utf-8")
 
 
 def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
@@ -35,6 +39,30 @@ def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
     assert refused["status"] == "ready"
     assert refused["issuers"][0]["result"] == "failed"
     assert rotated["kid"] != revoked["kid"]
+
+
+def test_a_token_is_explained_as_its_page_says(tmp_path: Path) -> None:
+    ports = Ports()
+    (command,) = re.findall(r"^\$ (.*)$", EXPLAIN, re.MULTILINE)
+    keyturn = f"{sys.executable} -m server"
+    environ = ENVIRONMENT | ports.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    with running("issuer", environ=ports.environ) as process:
+        process.wait_for("dev_issuer.started")
+        done = subprocess.run(  # noqa: S602 (our own page)
+            command.replace("keyturn", keyturn),
+            shell=True,
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    checks = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok ")]
+    assert checks == [str(check) for check in Check]
+    assert re.findall(r"^\| `(\w+)`", EXPLAIN, re.MULTILINE) == checks
+    assert set(re.findall(r"`(\w+)`", EXPLAIN)) >= {str(reason) for reason in Reason}
 
 
 def test_the_settings_of_the_page_on_keys_are_sound(
