@@ -21,6 +21,13 @@ Signer = Callable[[bytes], bytes]
 
 _registry = jws.JWSRegistry(algorithms=[*ALGORITHMS, "HS256"], strict_check_header=False)
 
+_KINDS: dict[str, tuple[Any, Any]] = {
+    "RSA": ("RSA", 2048),
+    "EC": ("EC", "P-256"),
+    "P-384": ("EC", "P-384"),
+    "OKP": ("OKP", "Ed25519"),
+}
+
 
 def private_key(kind: str = "RSA", name: str = "main") -> jwk.Key:
     """One key for each name: making RSA keys is slow."""
@@ -29,8 +36,8 @@ def private_key(kind: str = "RSA", name: str = "main") -> jwk.Key:
 
 @cache
 def _made(kind: str, name: str) -> jwk.Key:
-    size_or_curve: Any = {"RSA": 2048, "EC": "P-256", "OKP": "Ed25519"}[kind]
-    return jwk.JWKRegistry.generate_key(kind, size_or_curve, {"kid": f"{kind}-{name}"})
+    kty, size_or_curve = _KINDS[kind]
+    return jwk.JWKRegistry.generate_key(kty, size_or_curve, {"kid": f"{kind}-{name}"})
 
 
 def key_kind(algorithm: str) -> str:
