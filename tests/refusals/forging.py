@@ -12,7 +12,7 @@ from tests.refusals.keyring import LOOSE, OKP, STRICT, main_signer
 Part = dict[str, Any] | bytes
 
 
-def rows(names: str, table: Mapping[str, Any]) -> pytest.MarkDecorator:
+def rows(names: str | tuple[str, ...], table: Mapping[str, Any]) -> pytest.MarkDecorator:
     """One test for each row, by the row's name."""
     return pytest.mark.parametrize(names, table.values(), ids=table)
 

