@@ -36,7 +36,7 @@ def headed(**changes: Any) -> str:
     return forged(head(**changes))
 
 
-def claiming(*, issuer: str = STRICT, **changes: Any) -> str:
+def claiming(issuer: str = STRICT, /, **changes: Any) -> str:
     """A token that *issuer* really signed, whatever it says."""
     payload = claims(**({"iss": issuer} | changes))
     return forged(payload=payload, by=main_signer("Ed25519", of=issuer))
@@ -84,4 +84,9 @@ NO_OBJECT: dict[str, Callable[[bytes], bytes]] = {
     "a thousand members, two of them the same": lambda raw: (
         raw[:-1] + b"".join(b',"%x":0' % number for number in range(500)) + b',"0":0}'
     ),
+}  # fmt: skip
+
+# What no claim with a simple value may be.
+NO_TEXT: dict[str, Any] = {
+    "null": None, "true": True, "false": False, "a number": 5, "zero": 0, "a fraction": 0.5, "an object": {"x": "y"}, "an empty object": {},
 }  # fmt: skip

@@ -268,7 +268,7 @@ async def test_a_key_of_a_strange_curve_is_unknown(door: Door, name: str) -> Non
 FIRST = forged(payload=claims(jti="first", sub="first")).split(".")
 SECOND = forged(head(typ="application/at+jwt"), claims(jti="second", sub="second")).split(".")
 OTHER_ALGORITHM = forged(header(alg="ES256", kid=EC.kid), by=main_signer("ES256")).split(".")
-OTHER_ISSUER = claiming(issuer=LOOSE).split(".")
+OTHER_ISSUER = claiming(LOOSE).split(".")
 
 MIXED = {
     "another payload": [FIRST[0], SECOND[1], FIRST[2]],
