@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.minting import Signer, claims, compact, header
-from tests.refusals.keyring import LOOSE, OKP, STRICT, main_signer
+from tests.refusals.keyring import OKP, STRICT, main_signer
 
 Part = dict[str, Any] | bytes
 
@@ -41,8 +41,6 @@ def claiming(issuer: str = STRICT, /, **changes: Any) -> str:
     payload = claims(**({"iss": issuer} | changes))
     return forged(payload=payload, by=main_signer("Ed25519", of=issuer))
 
-
-BOTH_ISSUERS = pytest.mark.parametrize("issuer", [STRICT, LOOSE], ids=["at+jwt", "jwt"])
 
 # What can be done to the octets of a JSON object so that nothing should take them for one.
 NO_OBJECT: dict[str, Callable[[bytes], bytes]] = {

@@ -9,13 +9,15 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from server.oauth.keys import KeySet, parse_jwks
-from tests.minting import ISSUER, Signer, b64, private_key, public_jwk, signer
+from tests.minting import ISSUER, Signer, b64, key_kind, private_key, public_jwk, signer
 
 STRICT = ISSUER
 """Its tokens are as RFC 9068 has them, and a day old at most."""
 
 LOOSE = "https://other.example/"
 """Its tokens are any JWT."""
+
+BOTH_ISSUERS = (STRICT, LOOSE)
 
 Jwk = dict[str, Any]
 
@@ -113,5 +115,4 @@ def loose_keys() -> KeySet:
 
 def main_signer(algorithm: str, *, of: str = STRICT) -> Signer:
     """The genuine way to sign as one of the issuers."""
-    kind = {"R": "RSA", "P": "RSA"}.get(algorithm[0], "EC" if algorithm == "ES256" else "OKP")
-    return signer(algorithm, private_key(kind, "main" if of == STRICT else "loose"))
+    return signer(algorithm, private_key(key_kind(algorithm), "main" if of == STRICT else "loose"))

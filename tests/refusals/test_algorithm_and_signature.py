@@ -166,12 +166,12 @@ async def test_each_algorithm_is_allowed_as_it_is(door: Door, compact: str) -> N
     await door.admits(bearer(compact))
 
 
-@rows("compact", SOUND)
 @rows(("strip", "reason"), STRIPPED)
 async def test_a_token_with_a_part_taken_away_is_refused(
-    door: Door, compact: str, strip: Callable[[str], str], reason: str
+    door: Door, strip: Callable[[str], str], reason: str
 ) -> None:
-    await door.refuses_token(strip(compact), reason=reason)
+    for compact in SOUND.values():
+        await door.refuses_token(strip(compact), reason=reason)
 
 
 @rows("by", FORGED_ECDSA)

@@ -73,21 +73,19 @@ FORMS = {
     "before others": b"access_token&a=b", "an encoded name": b"%61ccess%5Ftoken=x", "behind a large field": b"a=" + b"b" * 100_000 + b"&access_token=x",
 }  # fmt: skip
 
-FORM_TYPES = {
-    "plain": FORM, "with a charset": FORM + b"; charset=utf-8", "in upper case": b"content-type: APPLICATION/X-WWW-FORM-URLENCODED",
-}  # fmt: skip
+FORM_TYPES = [FORM, FORM + b"; charset=utf-8", b"content-type: APPLICATION/X-WWW-FORM-URLENCODED"]
 
 
-@rows("content_type", FORM_TYPES)
 @rows("form", FORMS)
 async def test_a_token_beside_the_header_in_a_form_is_an_invalid_request(
-    door: Door, content_type: bytes, form: bytes
+    door: Door, form: bytes
 ) -> None:
     length = b"Content-Length: %d" % len(form)
 
-    await door.refuses(
-        GOOD, content_type, length, reason="invalid_request", method=b"POST", body=form
-    )
+    for content_type in FORM_TYPES:
+        await door.refuses(
+            GOOD, content_type, length, reason="invalid_request", method=b"POST", body=form
+        )
 
 
 @rows("query", QUERIES)
