@@ -88,6 +88,15 @@ OF_STRANGE_CURVES: dict[str, Jwk] = {
 }
 
 
+# Any 32 bytes may be a point: that they are none shows when it verifies.
+POSING: Jwk = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": OF_STRANGE_CURVES["X25519"]["x"],
+    "kid": "posing",
+}
+
+
 def weak_signer(name: str) -> Signer:
     key = WEAK[name]
     return lambda octets: key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
@@ -103,7 +112,7 @@ def strict_keys() -> KeySet:
     unfit = [public_jwk(UNFIT, kid=name, **members) for name, members in UNFIT_MEMBERS.items()]
     weak = [_weak_jwk(name, key) for name, key in WEAK.items()]
     strange = [{"kty": "OKP", "kid": name, **jwk} for name, jwk in OF_STRANGE_CURVES.items()]
-    return parse_jwks({"keys": [*fit, *bound, *unfit, *weak, *ABSURD.values(), *strange]})
+    return parse_jwks({"keys": [*fit, *bound, *unfit, *weak, *ABSURD.values(), *strange, POSING]})
 
 
 @cache

@@ -265,6 +265,13 @@ async def test_a_key_of_a_strange_curve_is_unknown(door: Door, name: str) -> Non
         await door.refuses_token(compact, reason="unknown_key")
 
 
+async def test_a_key_for_key_agreement_that_poses_as_one_for_signatures_verifies_none(
+    door: Door,
+) -> None:
+    for by in (*FORGED_ED25519.values(), main_signer("Ed25519")):
+        await door.refuses_token(forged(head(kid="posing"), by=by), reason="bad_signature")
+
+
 FIRST = forged(payload=claims(jti="first", sub="first")).split(".")
 SECOND = forged(head(typ="application/at+jwt"), claims(jti="second", sub="second")).split(".")
 OTHER_ALGORITHM = forged(header(alg="ES256", kid=EC.kid), by=main_signer("ES256")).split(".")
