@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from server.oauth.jose import decode_base64url
 from tests.minting import Signer, public_jwk, signer
-from tests.refusals.keyring import ED448, LARGE_EC, OKP, main_signer
+from tests.refusals.keyring import ED448, LARGE_EC, OKP, SMALL_ORDER, main_signer
 
 _SIZE = 32  # bytes of each half
 
@@ -16,17 +16,6 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 ED25519_FIELD = 2**255 - 19
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
-
-# Of order 1, 2, 4 and 8; and the first two written with a coordinate beyond the field.
-SMALL_ORDER = {
-    "of order 1": "0100000000000000000000000000000000000000000000000000000000000000",
-    "of order 2": "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "of order 4": "0000000000000000000000000000000000000000000000000000000000000000",
-    "of order 8": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-    "of order 8, the other": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-    "of order 1, not canonical": "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "of order 4, not canonical": "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-}  # fmt: skip
 
 
 def _numbers(r: int, s: int) -> Signer:
@@ -103,7 +92,7 @@ def _point(point: bytes, scalar: int) -> bytes:
     return point + scalar.to_bytes(_SIZE, "little")
 
 
-def _at(point: str, scalar: int) -> Signer:
+def at_point(point: str, scalar: int) -> Signer:
     return lambda _: _point(bytes.fromhex(point), scalar)
 
 
@@ -131,6 +120,6 @@ FORGED_ED25519: dict[str, Signer] = {
     "Ed448": ED448.sign,
     "an ECDSA signature": main_signer("ES256"),
     "of the digest": lambda octets: main_signer("Ed25519")(sha512(octets).digest()),
-    **{f"R {name}, S zero": _at(point, 0) for name, point in SMALL_ORDER.items()},
-    **{f"R {name}, S one": _at(point, 1) for name, point in SMALL_ORDER.items()},
+    **{f"R {name}, S zero": at_point(point, 0) for name, point in SMALL_ORDER.items()},
+    **{f"R {name}, S one": at_point(point, 1) for name, point in SMALL_ORDER.items()},
 }  # fmt: skip

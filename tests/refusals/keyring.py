@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from server.oauth.keys import KeySet, parse_jwks
+from server.oauth.jwk_set import parse_jwks
+from server.oauth.keys import KeySet
 from tests.minting import ISSUER, Signer, b64, key_kind, private_key, public_jwk, signer
 
 STRICT = ISSUER
@@ -38,6 +39,7 @@ UNFIT_MEMBERS: dict[str, Jwk] = {
     "that may only sign": {"key_ops": ["sign"]},
     "that may only encrypt": {"key_ops": ["encrypt", "wrapKey"]},
     "that may do nothing": {"key_ops": []},
+    "that may do what is no list": {"key_ops": "verify"},
     "for encryption that may verify": {"use": "enc", "key_ops": ["verify"]},
     "for another type's algorithm": {"alg": "RS256"},
     "for no algorithm": {"alg": "none"},
@@ -75,6 +77,7 @@ ABSURD: dict[str, Jwk] = {
         ("with exponent 1", MODULUS, 1),
         ("with exponent 2", MODULUS, 2),
         ("with exponent 0", MODULUS, 0),
+        ("with an exponent of 65 bits", MODULUS, 2**64 + 1),
         ("of 8,193 bits", (1 << 8192) + 1, 65537),
         ("of 16,384 bits", (1 << 16383) + 1, 65537),
         ("of 8 bits", 143, 7),
@@ -97,6 +100,25 @@ POSING: Jwk = {
 }
 
 
+# Points of Ed25519 that anybody can sign for; some are written in a way that nobody should.
+SMALL_ORDER = {
+    "of order 1": "0100000000000000000000000000000000000000000000000000000000000000",
+    "of order 2": "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "of order 4": "0000000000000000000000000000000000000000000000000000000000000000",
+    "of order 8": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "of order 8, the other": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "of order 1, not canonical": "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "of order 4, not canonical": "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "of order 1, with a sign": "0100000000000000000000000000000000000000000000000000000000000080",
+    "of order 2, with a sign": "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "of order 4, with a sign": "0000000000000000000000000000000000000000000000000000000000000080",
+    "of order 8, with a sign": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "of order 8, the other, with a sign": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "of order 1, not canonical, with a sign": "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "of order 4, not canonical, with a sign": "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+}  # fmt: skip
+
+
 def weak_signer(name: str) -> Signer:
     key = WEAK[name]
     return lambda octets: key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
@@ -112,7 +134,12 @@ def strict_keys() -> KeySet:
     unfit = [public_jwk(UNFIT, kid=name, **members) for name, members in UNFIT_MEMBERS.items()]
     weak = [_weak_jwk(name, key) for name, key in WEAK.items()]
     strange = [{"kty": "OKP", "kid": name, **jwk} for name, jwk in OF_STRANGE_CURVES.items()]
-    return parse_jwks({"keys": [*fit, *bound, *unfit, *weak, *ABSURD.values(), *strange, POSING]})
+    small = [
+        {"kty": "OKP", "crv": "Ed25519", "kid": name, "x": b64(bytes.fromhex(point))}
+        for name, point in SMALL_ORDER.items()
+    ]
+    odd = [*unfit, *weak, *ABSURD.values(), *strange, *small, POSING]
+    return parse_jwks({"keys": [*fit, *bound, *odd]})
 
 
 @cache

@@ -11,7 +11,7 @@ from joserfc.jwk import Key, OctKey
 from server.oauth.jose import decode_base64url
 from tests.minting import AUDIENCE, Signer, claims, header, private_key, public_jwk, sign, signer
 from tests.refusals.conftest import Door, bearer
-from tests.refusals.curve_forgery import FORGED_ECDSA, FORGED_ED25519
+from tests.refusals.curve_forgery import FORGED_ECDSA, FORGED_ED25519, at_point
 from tests.refusals.forging import claiming, forged, head, headed, rows
 from tests.refusals.keyring import (
     ABSURD,
@@ -22,6 +22,7 @@ from tests.refusals.keyring import (
     OF_STRANGE_CURVES,
     OKP,
     RSA,
+    SMALL_ORDER,
     STRICT,
     UNFIT,
     UNFIT_MEMBERS,
@@ -263,6 +264,13 @@ async def test_a_key_of_a_strange_curve_is_unknown(door: Door, name: str) -> Non
     for algorithm in ("Ed25519", "EdDSA"):
         compact = forged(head(alg=algorithm, kid=name), by=ED448.sign)
         await door.refuses_token(compact, reason="unknown_key")
+
+
+@pytest.mark.parametrize("name", SMALL_ORDER)
+async def test_a_key_that_anybody_can_sign_for_is_unknown(door: Door, name: str) -> None:
+    for point in ("of order 1", name):
+        by = at_point(SMALL_ORDER[point], 0)
+        await door.refuses_token(forged(head(kid=name), by=by), reason="unknown_key")
 
 
 async def test_a_key_for_key_agreement_that_poses_as_one_for_signatures_verifies_none(
