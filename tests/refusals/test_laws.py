@@ -27,6 +27,8 @@ from tests.minting import ISSUER, NOW, b64, claims, policy
 from tests.refusals.forging import claiming, forged
 from tests.refusals.keyring import strict_keys
 
+pytestmark = pytest.mark.fuzz
+
 _GOING_ON = {200, 401, 403}
 
 
