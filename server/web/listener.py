@@ -89,6 +89,7 @@ class Connection(web.RequestHandler):
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
         response.force_close()
+        response.headers["Connection"] = "close"  # said also where it goes without saying
         return response
 
     def _give_up_head(self) -> None:

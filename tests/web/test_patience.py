@@ -41,6 +41,7 @@ async def test_a_head_that_does_not_come_to_an_end_is_given_up(
 
     assert answer.status == 408
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
     assert b"s3cr3t" not in answer.raw
     (line,) = log
     assert (line["event"], line["log_level"]) == ("request", "warning")
