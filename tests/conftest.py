@@ -110,7 +110,8 @@ def redis() -> Iterator[Redis]:
 
 
 @pytest.fixture(autouse=True)
-def _warnings_are_errors_again() -> Iterator[None]:
-    # logging.captureWarnings, which the product turns on, outlives the test that did.
+def _logging_is_as_it_was() -> Iterator[None]:
+    # What the product configures for its process outlives the test that has it configured.
     with warnings.catch_warnings():
         yield
+    structlog.reset_defaults()
