@@ -28,7 +28,7 @@ from tests.minting import AUDIENCE, ISSUER, NOW, policy
 from tests.processes import Redis
 
 # What `make fuzz` fires; the suite itself has less time.
-settings.register_profile("fuzz", max_examples=20_000, deadline=None)
+settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
 
 class KeyturnServer(TestServer):
