@@ -1,6 +1,7 @@
 """Every error becomes a problem document, here and nowhere else: RFC 9457."""
 
 import math
+import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,9 @@ from server.oauth.challenge import Challenge
 from server.oauth.errors import AuthError, KeysUnavailableError
 from server.web.observation import AUTH_ERROR, BEGUN, REQUEST_ID
 
+_BODY_READERS = frozenset(
+    reader.__code__ for reader in (web.BaseRequest.text, web.BaseRequest.json, web.BaseRequest.post)
+)
 _NOT_STORED = frozenset({400, 401, 403, 503})
 
 
@@ -55,9 +59,18 @@ def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response
             return response_to(error, realm=realm, request_id=request_id)
         case web.HTTPException():
             return _from_exception(error, request_id=request_id)
-        case web.RequestPayloadError() | BadHttpMessage():
-            return problem(400, request_id=request_id)  # a body that cannot be read
+        case _ if _is_about_the_body(error):
+            return problem(400, request_id=request_id)
     return crashed(request_id=request_id, error=error)
+
+
+def _is_about_the_body(error: Exception) -> bool:
+    # What aiohttp raises when a handler has it read a body is the client's fault: a body that is cut
+    # off, a charset that nobody knows, bytes that are no text, text that is no JSON.
+    if isinstance(error, web.RequestPayloadError | BadHttpMessage):
+        return True
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code in _BODY_READERS for frame, _line in frames)
 
 
 def response_to(error: AuthError, *, realm: str, request_id: str) -> web.Response:
