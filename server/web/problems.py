@@ -65,8 +65,8 @@ def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response
 
 
 def _is_about_the_body(error: Exception) -> bool:
-    # What aiohttp raises when a handler has it read a body is the client's fault: a body that is cut
-    # off, a charset that nobody knows, bytes that are no text, text that is no JSON.
+    # What aiohttp raises when a handler has it read a body is the client's fault: a body that is
+    # cut off, a charset that nobody knows, bytes that are no text, text that is no JSON.
     if isinstance(error, web.RequestPayloadError | BadHttpMessage):
         return True
     frames = traceback.walk_tb(error.__traceback__)
