@@ -4,20 +4,27 @@ import pytest
 
 from server.config import Config
 from server.explaining import Explanation, explain, find_row, verdict
+from server.jwks.fixed_key_set import FixedKeySet
+from server.oauth.errors import AuthError
 from server.oauth.scope import ScopeRequirement, authenticated, scope
+from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
+from server.token_cache import TokenCache, TokenCacheSettings
 from tests.minting import (
     AUDIENCE,
     ISSUER,
     NOW,
     claims,
     header,
+    key_set,
+    policy,
     private_key,
     public_jwk,
     sign,
     token,
     unsigned,
 )
+from tests.oauth.test_jose_fuzz import CORPUS
 
 EC = private_key("EC")
 
@@ -121,6 +128,25 @@ async def test_no_signature_and_no_whole_token_is_told(text: str, _told: str) ->
     assert len(signature) < 10 or signature not in said
     assert len(text) < 10 or text not in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "text", [text for text, _ in REFUSED.values()] + list(CORPUS.values()), ids=[*REFUSED, *CORPUS]
+)
+async def test_it_is_the_decision_of_the_server(text: str) -> None:
+    keys = FixedKeySet(ISSUER, key_set(private_key(), EC))
+    protector = ResourceProtector(
+        [Issuer(policy(), keys)], TokenCache(TokenCacheSettings()), clock=lambda: NOW
+    )
+    line = text if text.startswith("Bearer ") else f"Bearer {text}"
+
+    explanation = await explained(text, scope("write:messages"))
+
+    with pytest.raises(AuthError) as refused:
+        await protector.admit([line], scope("write:messages"))
+    assert explanation.error is not None
+    assert explanation.error.reason is refused.value.reason
+    assert type(explanation.error) is type(refused.value)
 
 
 async def test_a_long_claim_is_cut_short() -> None:
