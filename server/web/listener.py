@@ -51,7 +51,7 @@ class Connection(web.RequestHandler):
         if self._messages:
             self._forget_head_timer()
             self._break_off_body()
-        elif self._waiter is not None and self._head_timer is None and data.strip(b"\r\n"):
+        elif self._head_timer is None and self._expects_a_head() and data.strip(b"\r\n"):
             self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -91,6 +91,10 @@ class Connection(web.RequestHandler):
         response.force_close()
         response.headers["Connection"] = "close"  # said also where it goes without saying
         return response
+
+    def _expects_a_head(self) -> bool:
+        # Not by whether anybody waits for one: the first bytes may come before anybody does.
+        return self._current_request is None and (self._body is None or self._body.is_eof())
 
     def _give_up_head(self) -> None:
         self._head_timer = None

@@ -9,7 +9,7 @@ from structlog.typing import EventDict
 
 from server.web import authenticated, post, public
 from server.web.patience import Patience
-from tests.conftest import Client, MakeClient
+from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
 from tests.raw import connected, send
 
@@ -46,6 +46,37 @@ async def test_a_head_that_does_not_come_to_an_end_is_given_up(
     (line,) = log
     assert (line["event"], line["log_level"]) == ("request", "warning")
     assert "s3cr3t" not in str(log)
+
+
+class Wire(asyncio.Transport):
+    """A connection without a network: it keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed.is_set()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+async def test_a_head_that_comes_with_its_connection_is_given_up_too(hasty: Client) -> None:
+    assert isinstance(hasty.server, KeyturnServer)
+    assert hasty.server.handler is not None
+    connection, wire = hasty.server.handler(), Wire()
+
+    connection.connection_made(wire)
+    connection.data_received(b"GET /x HTTP/1.1\r\n")  # before the connection's task has begun
+    await wire.closed.wait()
+
+    assert wire.written.startswith(b"HTTP/1.0 408 ")
+    connection.connection_lost(None)
 
 
 async def test_a_head_that_trickles_is_given_up_all_the_same(
