@@ -16,7 +16,8 @@ logs                    one structured line for each event
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
 serving, reloading      listening, stopping; the configuration read again on the way
 cli, checking           the commands; what ``keyturn check`` says of each issuer
-explaining, findings    why a token is admitted or refused, check by check
+explaining, findings, case
+                        why a token is admitted or refused, check by check
 greeting                what ``make run`` tells a newcomer
 client                  asking an issuer for an access token, for ``keyturn token``
 testing/                what users test their own routes with: a pytest plugin and its parts

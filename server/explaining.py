@@ -1,5 +1,6 @@
 """Why a token is admitted or refused: the decision of a server, told check by check."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -9,8 +10,9 @@ from typing import Any
 
 from aiohttp import ClientSession, hdrs
 
+from server.case import Case, Claimed
 from server.config import Config
-from server.findings import Case, describe
+from server.findings import describe, describe_refusal
 from server.issuer_settings import IssuerSettings
 from server.jwks.connection import open_session
 from server.jwks.document import JWKSFetchError
@@ -19,17 +21,17 @@ from server.key_ring import issuer_client
 from server.oauth.access_token import AccessToken
 from server.oauth.checks import Check
 from server.oauth.claims import judge_claims
-from server.oauth.errors import AuthError, InvalidTokenError, KeysUnavailableError
+from server.oauth.errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason
 from server.oauth.keys import KeySet, VerificationKey
 from server.oauth.scope import ScopeRequirement
 from server.oauth.unverified_token import UnverifiedToken
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache, TokenCacheSettings
-from server.web.observation import new_request_id
 from server.web.problems import response_to
 from server.web.routing import Access, Route
 
 _ORDER = tuple(Check)
+_OK, _REFUSED, _UNKNOWN, _NOT_REACHED = "ok", "REFUSED", "?", "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class Explanation:
     Attributes:
         access: the token, if it is admitted.
         error: why not, if it is not.
+        reason: why its claims are refused, or would be if the keys were there and it were signed.
         checks: one line for each.
     """
 
     access: AccessToken | None
     error: AuthError | None
+    reason: Reason | None
     checks: tuple[str, ...]
 
 
@@ -77,16 +81,17 @@ async def explain(
         try:
             access = await protector.admit([_authorization(text)], requirement, tell=tell)
         except AuthError as error:
-            case.error = error
+            case.error, case.reason = error, error.reason
             case.key_trouble = next((each.trouble for each in sources if each.trouble), None)
-            return Explanation(None, error, tuple(_lines(case, _marks(case))))
-        return Explanation(access, None, tuple(_lines(case, dict.fromkeys(_ORDER, "ok"))))
+            checks = tuple(_lines(case, _marks(case)))
+            return Explanation(None, error, case.reason, checks)
+        return Explanation(access, None, None, tuple(_lines(case, dict.fromkeys(_ORDER, "ok"))))
 
 
 def _authorization(text: str) -> str:
-    text = text.strip()
-    scheme, _, _ = text.partition(" ")
-    return text if scheme.lower() == "bearer" else f"Bearer {text}"
+    # A token, or what was pasted of a request: with its scheme, with the name of its header.
+    value = re.sub(r"^authorization:\s*", "", text.strip(), flags=re.IGNORECASE)
+    return value if " " in value else f"Bearer {value}"
 
 
 def verdict(explanation: Explanation, rows: Sequence[Route], *, realm: str) -> Iterator[str]:
@@ -98,7 +103,9 @@ def verdict(explanation: Explanation, rows: Sequence[Route], *, realm: str) -> I
                 yield f"  {row.method} {row.path}: {_opened(row.access, access)}"
         case Explanation(error=AuthError() as error):
             if isinstance(error, KeysUnavailableError):
-                yield "It cannot be judged without the keys.  A server that has none says:"
+                signed = f"refused: {explanation.reason}" if explanation.reason else "admitted"
+                yield f"It cannot be judged without the keys.  If it is signed, it is {signed}."
+                yield "A server that has no keys either tells the client:"
             else:
                 yield f"Refused: {error.reason}.  The client is told:"
             yield ""
@@ -153,38 +160,37 @@ class _Source:
 
 def _marks(case: Case) -> dict[Check, str]:
     """Tell which checks were passed, and which was not."""
-    failed = _ORDER[len(case.found)]
-    passed = dict.fromkeys(case.found, "ok")
+    passed = dict.fromkeys(case.found, _OK)
     if not isinstance(case.error, KeysUnavailableError):
-        return passed | {failed: "REFUSED"}
+        return passed | {_ORDER[len(passed)]: _REFUSED}
     # Nobody knows who signed it.  What its claims are worth if somebody did is known.
     unproven: dict[Check, Any] = {}
     try:
-        sound = judge_claims(case.claims, case.policy, now=case.now, tell=unproven.__setitem__)
-        grant = _Claimed(sound.scopes, case.claims)
-        last = "ok" if case.requirement.is_met_by(grant) else "REFUSED"
-        unproven[Check.TIMES] = sound.times
-    except InvalidTokenError:
-        last = "REFUSED"
-    unknown = {Check.KEY: "?", Check.SIGNATURE: "?"}
-    following = _ORDER[_ORDER.index(Check.KIND) + len(unproven)]
-    return passed | unknown | dict.fromkeys(unproven, "ok") | {following: last}
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    """What a token would grant, had anybody verified it."""
-
-    scopes: frozenset[str]
-    claims: Mapping[str, Any]
+        judge_claims(case.claims, case.policy, now=case.now, tell=unproven.__setitem__)
+        grant = Claimed(unproven[Check.SCOPES], case.claims)
+        is_enough = case.requirement.is_met_by(grant)
+        case.reason = None if is_enough else Reason.INSUFFICIENT_SCOPE
+    except InvalidTokenError as error:
+        case.reason = error.reason
+    case.found |= unproven
+    last = _ORDER[_ORDER.index(Check.KIND) + len(unproven)]
+    return {
+        **passed,
+        Check.KEY: _UNKNOWN,
+        Check.SIGNATURE: _UNKNOWN,
+        **dict.fromkeys(unproven, _OK),
+        last: _REFUSED if case.reason else _OK,
+    }
 
 
 def _lines(case: Case, marks: Mapping[Check, str]) -> Iterator[str]:
     for check in _ORDER:
-        if check in marks:
-            yield f"{marks[check]:8} {check:12} {describe(check, case)}"
+        mark = marks.get(check, _NOT_REACHED)
+        if mark == _NOT_REACHED:
+            told = "not looked at"
         else:
-            yield f"{'-':8} {check:12} not looked at"
+            told = (describe_refusal if mark == _REFUSED else describe)(check, case)
+        yield f"{mark:8} {check:12} {told}"
 
 
 def _opened(asked: Access, access: AccessToken) -> str:
@@ -194,7 +200,7 @@ def _opened(asked: Access, access: AccessToken) -> str:
 
 
 def _answer(error: AuthError, *, realm: str) -> Iterator[str]:
-    response = response_to(error, realm=realm, request_id=new_request_id())
+    response = response_to(error, realm=realm, request_id="new-for-each-answer")
     yield f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
     yield from (f"{name}: {value}" for name, value in response.headers.items())
     yield ""

@@ -1,71 +1,28 @@
 """What each check looks at in one token, in words for ``keyturn explain``."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
+from server.case import Case, Claimed
 from server.oauth.checks import Check
 from server.oauth.claims import foreign_claims
-from server.oauth.errors import AuthError, InvalidTokenError, Reason
-from server.oauth.keys import VerificationKey
-from server.oauth.policy import TokenPolicy
-from server.oauth.scope import ScopeRequirement
-from server.oauth.unverified_token import UnverifiedToken
+from server.oauth.errors import InvalidTokenError, Reason
 
 # Short enough that nothing which could be used as a token is shown whole.
 _SHOWN_LENGTH = 80
 _LAST_MOMENT = 2**37  # which is in the year 6325
 
 
-@dataclass(slots=True)
-class Case:
-    """
-    One token before the court.
-
-    Attributes:
-        believed: the issuers that are configured.
-        found: what the checks that were passed have found.
-        error: why it is refused, if it is.
-        key_trouble: why its issuer's keys cannot be had, if they cannot.
-        now: in seconds since the epoch.
-    """
-
-    believed: Sequence[str]
-    requirement: ScopeRequirement
-    now: float
-    found: dict[Check, Any] = field(default_factory=dict)
-    error: AuthError | None = None
-    key_trouble: str | None = None
-
-    @property
-    def token(self) -> UnverifiedToken:
-        """What was parsed."""
-        token: UnverifiedToken = self.found[Check.FORM]
-        return token
-
-    @property
-    def claims(self) -> Mapping[str, Any]:
-        """What it says, verified or not."""
-        return self.token.claims
-
-    @property
-    def keys(self) -> Sequence[VerificationKey]:
-        """Those that it may have been signed with; none if they were not found."""
-        keys: Sequence[VerificationKey] = self.found.get(Check.KEY, ())
-        return keys
-
-    @property
-    def policy(self) -> TokenPolicy:
-        """What its issuer's tokens must be like."""
-        policy: TokenPolicy = self.found[Check.ISSUER]
-        return policy
-
-
 def describe(check: Check, case: Case) -> str:
     """Say what *check* looks at in *case*: what the token has, and what is asked for."""
     return _TEXTS[check](case)
+
+
+def describe_refusal(check: Check, case: Case) -> str:
+    """Say the same of the check that refuses, and what it wants."""
+    wanted = _WANTED[check](case) if check in _WANTED else ""
+    return f"{describe(check, case)}; {wanted}" if wanted else describe(check, case)
 
 
 def _credentials(case: Case) -> str:
@@ -177,6 +134,50 @@ def _access(case: Case) -> str:
     return f"asks for {case.requirement}"
 
 
+def _wanted_type(case: Case) -> str:
+    others = "" if case.policy.profile == "at+jwt" else ", JWT or none"
+    return f"at+jwt{others} is wanted"
+
+
+def _wanted_identity(_case: Case) -> str:
+    return "each must be text without control characters, of up to 2048, and sub of up to 255"
+
+
+def _wanted_audience(case: Case) -> str:
+    return "it must be text or a list of texts" if case.reason is Reason.INVALID_CLAIM else ""
+
+
+def _wanted_scopes(case: Case) -> str:
+    or_list = "" if case.policy.profile == "at+jwt" else ", or a list of scopes"
+    return f"scopes must be text, with spaces between them{or_list}, and not more than 1,000"
+
+
+def _wanted_times(case: Case) -> str:
+    match case.reason:
+        case Reason.EXPIRED:
+            return "it has expired"
+        case Reason.NOT_YET_VALID:
+            return "it is not valid yet"
+        case Reason.TOO_OLD:
+            return "it was issued too long ago"
+    needed = "exp and iat" if case.policy.max_token_age else "exp"
+    return f"each must be a number below 2**53, and {needed} must be there"
+
+
+def _wanted_access(case: Case) -> str:
+    claimed = Claimed(case.found[Check.SCOPES], case.claims)
+    return f"not met: {', '.join(case.requirement.unmet_by(claimed))}"
+
+
+_WANTED: Mapping[Check, Callable[[Case], str]] = {
+    Check.TYPE: _wanted_type,
+    Check.IDENTITY: _wanted_identity,
+    Check.AUDIENCE: _wanted_audience,
+    Check.SCOPES: _wanted_scopes,
+    Check.TIMES: _wanted_times,
+    Check.ACCESS: _wanted_access,
+}
+
 _TEXTS: Mapping[Check, Callable[[Case], str]] = {
     Check.CREDENTIALS: _credentials,
     Check.FORM: _form,
@@ -196,9 +197,10 @@ _TEXTS: Mapping[Check, Callable[[Case], str]] = {
 
 
 def _claim(case: Case, name: str) -> str:
-    return f"{name} {_shown(case.claims[name])}" if name in case.claims else f"no {name}"
+    if name not in case.claims:
+        return f"no {name}"
+    return f"{name} {_shown(json.dumps(case.claims[name]))}"  # "5" and 5 are two things
 
 
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) and value else json.dumps(value)
+def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"

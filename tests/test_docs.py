@@ -49,7 +49,7 @@ def test_a_token_is_explained_as_its_page_says(tmp_path: Path) -> None:
     with running("issuer", environ=ports.environ) as process:
         process.wait_for("dev_issuer.started")
         done = subprocess.run(  # noqa: S602 (our own page)
-            command.replace("keyturn", keyturn),
+            command.replace(".venv/bin/keyturn", keyturn),
             shell=True,
             cwd=ROOT,
             env=environ,

@@ -130,13 +130,13 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def _read_header(header: dict[str, Any]) -> tuple[str, str | None, str | None]:
-    if not _REFUSED_HEADERS.isdisjoint(header):
-        raise StrictError("has a member that changes what is verified")
+    if refused := sorted(_REFUSED_HEADERS & header.keys()):
+        raise StrictError(f"has {', '.join(refused)}, which would change what is verified")
     if not isinstance(header.get("typ", ""), str):
         raise InvalidTokenError(Reason.WRONG_TYPE)
     for name in _TEXT_HEADERS:
         if not isinstance(header.get(name, ""), str):
-            raise StrictError("has a member that must be text")
+            raise StrictError(f"has {name}, but not as text")
     if header.get("cty", "").lower().endswith("jwt"):
         raise StrictError("announces a nested token")
     if "alg" not in header:

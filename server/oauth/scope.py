@@ -61,6 +61,11 @@ class ScopeRequirement:
         """Give those of :attr:`scopes` that *access* lacks."""
         return tuple(name for name in self.scopes if name not in access.scopes)
 
+    def unmet_by(self, access: Grant) -> tuple[str, ...]:
+        """Give the descriptions of all conditions that do not hold, whatever the alternative."""
+        each_of = (each for every in self.alternatives for each in every)
+        return tuple(dict.fromkeys(e.description for e in each_of if not e.holds(access)))
+
     def __or__(self, other: "ScopeRequirement") -> "ScopeRequirement":
         if not isinstance(other, ScopeRequirement):
             return NotImplemented
