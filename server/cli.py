@@ -120,7 +120,8 @@ def _explain(config: Config, options: argparse.Namespace) -> int:
     if not isinstance(asked, ScopeRequirement):
         _say("Anyone may: no token is looked at.")
         return _OK
-    text = sys.stdin.read() if options.sent == "-" else options.sent
+    # An unquoted "Bearer …" is two words.
+    text = sys.stdin.read() if options.sent in ([], ["-"]) else " ".join(options.sent)
     explanation = asyncio.run(explain(config, text, asked, offline=options.offline))
     _say(*explanation.checks, "", *verdict(explanation, rows, realm=config.realm))
     return _OK if explanation.error is None else _FAILED
@@ -229,5 +230,5 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--offline", action="store_true", help="ask nobody")
         if name == "explain":
             purpose = "what was sent; - reads it from standard input, as does nothing"
-            command.add_argument("sent", metavar="TOKEN", nargs="?", default="-", help=purpose)
+            command.add_argument("sent", metavar="TOKEN", nargs="*", help=purpose)
     return parser

@@ -122,7 +122,7 @@ def _moment(case: Case, name: str) -> str:
     match case.claims[name]:
         case bool():
             pass
-        case int() | float() as number if abs(number) < _LAST_MOMENT:
+        case int() | float() as number if 0 <= number < _LAST_MOMENT:
             at = datetime.fromtimestamp(number, UTC)
             ago = case.now - number
             distance = f"{ago:.0f} s ago" if ago >= 0 else f"in {-ago:.0f} s"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tests.conftest import Client
 
+_PATIENCE = 15  # seconds; what hangs is to fail
+
 
 @dataclass
 class Answer:
@@ -28,7 +30,8 @@ async def connected(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
     try:
-        yield reader, writer
+        async with asyncio.timeout(_PATIENCE):
+            yield reader, writer
     finally:
         writer.close()
         with suppress(ConnectionError):

@@ -363,6 +363,7 @@ def test_a_token_is_explained_with_the_keys_of_its_issuer(
     assert main(["explain", "--route", "GET /api/private-scoped", f"Bearer {compact}"]) == 0
     monkeypatch.setattr("sys.stdin", io.StringIO(compact + "\n"))
     assert main(["explain", "-"]) == 0
+    assert main(["explain", "Bearer", compact]) == 0
     monkeypatch.setattr("sys.stdin", io.StringIO(compact[:-8] + "A" * 8))
     assert main(["explain"]) == 1
 

@@ -19,7 +19,8 @@ _MAX_KEY_ID_LENGTH = 256
 _DOTS = 2  # between header, payload and signature
 _MAX_DEPTH = 32
 _MAX_DIGITS = 20
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)  # strings, and what nests
+# Strings, and what nests.  A string that stays open is one too: it is passed over once.
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 # Each of them would change what is verified, or with which key (RFC 7515 section 4.1), or makes it
 # no JWS at all (RFC 7516 section 9).

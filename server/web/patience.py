@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.streams import StreamReader
 
 
@@ -13,7 +13,7 @@ class Patience:
     Attributes:
         idle: between requests, in seconds.
         head: from the first byte of a request's head to its last, in seconds.
-        body: how long a handler waits for a body in all, in seconds, while nothing of it comes.
+        body: how long a handler may wait for a body in all, and at one stretch, in seconds.
         body_rate: bytes of it that earn one more second.
         tick: how often a body is looked at, in seconds.
     """
@@ -27,6 +27,16 @@ class Patience:
 
 USUAL_PATIENCE = Patience()
 
+EXPECTATION = web.RequestKey("expectation", str)
+"""What the client expects before it sends the body (RFC 9110 section 10.1.1)."""
+
+
+async def invite_body(request: web.Request) -> None:
+    """Tell a client that waits for it that its body is welcome."""
+    if EXPECTATION in request and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
 
 class BodyWatch:
     """
@@ -38,7 +48,8 @@ class BodyWatch:
     def __init__(self, body: StreamReader, patience: Patience) -> None:
         self._body = body
         self._patience = patience
-        self._waited = 0.0
+        self._waited = self._waited_in_vain = 0.0
+        self._come = 0
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(patience.tick, self._look)
 
@@ -49,10 +60,13 @@ class BodyWatch:
     def _look(self) -> None:
         if self._body.is_eof() or self._body.exception() is not None:
             return
+        if self._body.total_bytes > self._come:
+            self._come, self._waited_in_vain = self._body.total_bytes, 0.0
         if self._body._waiter is not None:  # noqa: SLF001 (nothing else tells that it is awaited)
             self._waited += self._patience.tick
-        earned = self._body.total_bytes / self._patience.body_rate
-        if self._waited > self._patience.body + earned:
+            self._waited_in_vain += self._patience.tick
+        earned = self._come / self._patience.body_rate
+        if max(self._waited - earned, self._waited_in_vain) > self._patience.body:
             self._body.set_exception(web.HTTPRequestTimeout())
             return
         self._timer = self._loop.call_later(self._patience.tick, self._look)

@@ -22,6 +22,10 @@ _BODY_READERS = frozenset(
 _NOT_STORED = frozenset({400, 401, 403, 503})
 
 
+class BrokenBodyError(Exception):
+    """The rest of a body does not come, and half an answer is out."""
+
+
 class MidAnswerError(Exception):
     """Half an answer is out: another one behind it would pass for the rest of it."""
 
@@ -40,7 +44,8 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
             if isinstance(error, ConnectionError) and _has_gone(request):
                 return request[BEGUN] if BEGUN in request else problem(400, request_id=request_id)
             if BEGUN in request:
-                raise MidAnswerError from error
+                broken = isinstance(error, web.HTTPRequestTimeout) or _is_about_the_body(error)
+                raise (BrokenBodyError if broken else MidAnswerError) from error
             if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
                 raise
             if isinstance(error, AuthError):

@@ -9,7 +9,8 @@ from aiohttp.typedefs import Handler, Middleware
 from server.oauth.errors import InvalidRequestError
 from server.oauth.scope import ScopeRequirement
 from server.protector import ResourceProtector
-from server.web.routing import ACCESS_TOKEN, EXPECTS_INVITATION, RouteTable
+from server.web.patience import invite_body
+from server.web.routing import ACCESS_TOKEN, RouteTable
 
 _FORM = "application/x-www-form-urlencoded"
 # The field's name, each letter as it is or percent-encoded.  A form is not taken apart for it:
@@ -27,14 +28,16 @@ def protect(table: RouteTable, protector: Callable[[], ResourceProtector]) -> Mi
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         access = table.access_of(request)
+        if access is None:
+            return await handler(request)
         if isinstance(access, ScopeRequirement):
             authorization = request.headers.getall("Authorization", ())
             if "access_token" in request.query and _is_bearer(authorization):
                 raise InvalidRequestError
             request[ACCESS_TOKEN] = await protector().admit(authorization, access)
-        if access is not None:
-            _refuse_packed_body(request)
-            await _invite_body(request)
+        # From here on its sender is welcome, and the body may be read.
+        _refuse_packed_body(request)
+        await invite_body(request)
         if isinstance(access, ScopeRequirement):
             await _refuse_token_in_form(request)
         return await handler(request)
@@ -44,13 +47,6 @@ def protect(table: RouteTable, protector: Callable[[], ResourceProtector]) -> Mi
 
 def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
     return any(value.lower().startswith("bearer ") for value in authorization)
-
-
-async def _invite_body(request: web.Request) -> None:
-    # After admission: the body of a stranger is not asked for.
-    if EXPECTS_INVITATION in request:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer itself has not begun
 
 
 async def _refuse_token_in_form(request: web.Request) -> None:

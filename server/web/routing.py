@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 
 from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement
@@ -14,10 +14,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ACCESS_TOKEN = web.RequestKey("access_token", AccessToken)
 """Where a handler finds the verified token of its request."""
-
-
-EXPECTS_INVITATION = web.RequestKey("expects_invitation", bool)
-"""Set where the client waits for a ``100 Continue`` before it sends the body."""
 
 
 class Public(Enum):
@@ -123,9 +119,7 @@ class RouteTable:
 
     def _add(self, app: web.Application, method: str, row: Route) -> None:
         try:
-            added = app.router.add_route(
-                method, row.path, row.handler, expect_handler=_note_expectation
-            )
+            added = app.router.add_route(method, row.path, row.handler)
         except (RuntimeError, ValueError, AssertionError) as error:
             raise RouteTableError(f"{row.method} {row.path}: {error}") from error
         self._access[added] = row.access
@@ -134,14 +128,6 @@ class RouteTable:
         for known in app.router.routes():
             if known not in self._access:
                 raise RouteTableError(f"{known.method} {_path_of(known)} is not in the route table")
-
-
-async def _note_expectation(request: web.Request) -> None:
-    # aiohttp would invite the body of a stranger: RFC 9110 section 10.1.1.
-    if request.version >= HttpVersion11:
-        if request.headers[hdrs.EXPECT].lower() != "100-continue":
-            raise web.HTTPExpectationFailed
-        request[EXPECTS_INVITATION] = True
 
 
 def _check(row: object) -> None:

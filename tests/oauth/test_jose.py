@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from server.oauth.errors import InvalidTokenError, Reason
 from server.oauth.jose import (
     MAX_TOKEN_SIZE,
+    StrictError,
     decode_base64url,
     parse_compact,
     parse_object,
@@ -154,6 +155,25 @@ def test_hostile_json_is_malformed_in_header_and_claims(raw: bytes) -> None:
 
 def test_brackets_in_text_are_not_depth() -> None:
     assert parse_object(json.dumps({"x": '[{\\"' * 50}).encode())
+
+
+def test_depth_is_counted_in_one_pass_whatever_is_left_open() -> None:
+    """It would take minutes, if each quote were looked at more than once."""
+    raw = b'{"a": [' + b"[]," * 33 + b'"' + b'\\"' * 130_000
+
+    with pytest.raises(StrictError):
+        parse_object(raw)
+
+
+@pytest.mark.parametrize(("arrays", "is_read"), [(31, True), (32, False)])
+def test_thirty_two_levels_are_read_and_no_more(arrays: int, is_read: bool) -> None:
+    raw = b'{"x": ' + b"[" * arrays + b"]" * arrays + b', "beside": [[1]]}'
+
+    if is_read:
+        assert parse_object(raw)["beside"] == [[1]]
+    else:
+        with pytest.raises(StrictError, match="too deeply"):
+            parse_object(raw)
 
 
 def test_many_values_side_by_side_are_not_depth() -> None:

@@ -1,19 +1,22 @@
 """Clients that are slow, on real sockets; with a server that has little patience."""
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from aiohttp import web
 from structlog.typing import EventDict
 
-from server.web import authenticated, post, public
+from server.web import authenticated, get, post, public
 from server.web.patience import Patience
 from tests.conftest import Client, KeyturnServer, MakeClient
+from tests.fakes import settle
 from tests.minting import token
 from tests.raw import connected, send
 
-HASTE = Patience(idle=0.2, head=0.1, body=0.05, body_rate=10_000, tick=0.01)
+HASTE = Patience(idle=0.5, head=0.1, body=0.05, body_rate=10_000, tick=0.01)
 BEARER = b"Authorization: Bearer " + token().encode() + b"\r\n"
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -21,6 +24,13 @@ FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 async def read_all(request: web.Request) -> web.Response:
     return web.Response(body=str(len(await request.read())))
+
+
+@pytest.fixture(autouse=True)
+def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever clients do, aiohttp has nothing to say of it."""
+    yield
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.fixture
@@ -117,6 +127,51 @@ async def test_a_head_in_pieces_is_one_head(hasty: Client) -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 "), number
             await reader.readexactly(1)
+        assert await reader.read() == b"", "closed for being idle, without a word"
+
+
+async def test_a_head_that_begins_behind_another_request_is_given_up_too(hasty: Client) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(b"GET /api/nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /o HT")
+
+        assert (await reader.read()).count(b" 408 Request Timeout") == 1
+
+
+async def test_a_head_that_begins_during_another_request_is_given_up_behind_it(
+    make_client: MakeClient,
+) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        entered.set()
+        await leave.wait()
+        return web.Response()
+
+    client = await make_client((get("/slow", slow, public),), patience=HASTE)
+    async with connected(client) as (reader, writer):
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await entered.wait()
+        writer.write(b"GET /o HT")
+        asyncio.get_running_loop().call_later(3 * HASTE.head, leave.set)
+
+        answers = await reader.read()
+
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert answers.count(b" 408 Request Timeout") == 1
+
+
+async def test_a_head_of_many_lines_is_too_large_long_before_it_is_complete(
+    client: Client, log: list[EventDict]
+) -> None:
+    async with connected(client) as (_reader, writer):
+        writer.write(b"GET /api/private HTTP/1.1\r\nHost: x\r\n")
+        with suppress(ConnectionError):
+            for number in range(100):
+                writer.write(b"X-%d: %s\r\n" % (number, b"s3cr3t" * 2000))
+                await writer.drain()
+                await asyncio.sleep(0)
+
+    assert [line["http.response.status_code"] for line in log] == [431]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +198,13 @@ async def test_a_body_that_does_not_come_is_given_up(
         (line,) = log
         assert line["http.response.status_code"] == 408
         assert line["auth.outcome"] == "granted"
+
+
+async def test_a_burst_does_not_buy_a_long_silence(hasty: Client) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(HEAD + BEARER + b"Content-Length: 1000000\r\n\r\n" + b"x" * 900_000)
+
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_body_that_comes_fast_enough_is_waited_for(hasty: Client) -> None:
@@ -181,27 +243,125 @@ async def test_a_handler_may_take_its_time_between_two_reads(make_client: MakeCl
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize(("path", "status"), [(b"/open", 400), (b"/x", 401)])
+CHUNKED = b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+
+
 async def test_a_body_that_turns_out_to_be_none_is_an_error_at_once(
-    make_client: MakeClient, log: list[EventDict], path: bytes, status: int
+    make_client: MakeClient, log: list[EventDict]
 ) -> None:
-    rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
-    client = await make_client(rows)
+    entered = asyncio.Event()
+
+    async def reads(request: web.Request) -> web.Response:
+        entered.set()
+        return await read_all(request)
+
+    client = await make_client((post("/open", reads, public),))
     async with connected(client) as (reader, writer):
-        writer.write(
-            b"POST "
-            + path
-            + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
-        )
-        await asyncio.sleep(0.01)
+        writer.write(b"POST /open HTTP/1.1\r\n" + CHUNKED)
+        await entered.wait()
         writer.write(b"no chunk\r\n")
 
         answer = await reader.read()
 
-        assert answer.startswith(b"HTTP/1.1 %d " % status)
-        assert answer.count(b"HTTP/1.") == 1
-        (line,) = log
-        assert line["http.response.status_code"] == status
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.") == 1
+    assert [line["http.response.status_code"] for line in log] == [400]
+
+
+async def test_a_body_that_turns_out_to_be_none_after_its_answer_ends_the_connection(
+    client: Client, log: list[EventDict]
+) -> None:
+    async with connected(client) as (reader, writer):
+        writer.write(b"POST /api/private HTTP/1.1\r\n" + CHUNKED)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 ")
+        writer.write(b"no chunk\r\n")
+
+        assert b"HTTP/1." not in await reader.read()
+
+    assert [line["http.response.status_code"] for line in log] == [405]
+
+
+async def test_a_body_that_turns_out_to_be_none_while_it_waits_its_turn_is_an_error(
+    make_client: MakeClient,
+) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        entered.set()
+        await leave.wait()
+        return web.Response()
+
+    client = await make_client((get("/slow", slow, public), post("/open", read_all, public)))
+    async with connected(client) as (reader, writer):
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await entered.wait()
+        writer.write(b"POST /open HTTP/1.1\r\n" + CHUNKED)
+        await settle()
+        writer.write(b"no chunk\r\n")
+        await settle()
+        leave.set()
+
+        answers = await reader.read()
+
+    assert [line.split()[1] for line in answers.split(b"\r\n") if line.startswith(b"HTTP/")] == [
+        b"200",
+        b"400",
+    ]
+
+
+async def test_a_body_that_breaks_off_in_the_middle_of_an_answer_is_no_crash(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    begun = asyncio.Event()
+
+    async def echo(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for chunk in request.content.iter_any():
+            await response.write(chunk)
+            begun.set()
+        return response
+
+    client = await make_client((post("/open", echo, public),))
+    async with connected(client) as (reader, writer):
+        writer.write(b"POST /open HTTP/1.1\r\n" + CHUNKED)
+        await begun.wait()
+        writer.write(b"no chunk\r\n")
+
+        assert not (await reader.read()).endswith(b"0\r\n\r\n")
+
+    (line,) = log
+    assert (line["event"], line["http.response.status_code"]) == ("request", 400)
+
+
+async def test_what_follows_what_is_no_http_is_not_kept(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        entered.set()
+        await leave.wait()
+        return web.Response()
+
+    client = await make_client((get("/slow", slow, public),))
+    async with connected(client) as (reader, writer):
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await entered.wait()
+        for _ in range(20):
+            writer.write(b"\0" * 1000)
+            await settle()
+        leave.set()
+        await reader.read()
+
+    assert [line["http.response.status_code"] for line in log] == [200, 400]
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0", b"3.0"])
+async def test_another_version_of_http_is_not_spoken(client: Client, version: bytes) -> None:
+    answer = await send(client, b"GET /api/public HTTP/" + version + b"\r\nHost: x\r\n\r\n")
+
+    assert answer.status in {400, 505}
 
 
 async def test_a_stranger_is_not_invited_to_send_a_body(hasty: Client) -> None:
@@ -220,11 +380,25 @@ async def test_who_is_admitted_is_invited(hasty: Client) -> None:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_another_expectation_cannot_be_met(hasty: Client) -> None:
-    answer = await send(hasty, HEAD + b"Expect: s3cr3t\r\nContent-Length: 0\r\n\r\n")
+@pytest.mark.parametrize("path", [b"/x", b"/nothing"])
+@pytest.mark.parametrize("expected", [b"s3cr3t", b"\x80", b"100-continue, s3cr3t", b""])
+async def test_another_expectation_cannot_be_met(
+    hasty: Client, log: list[EventDict], path: bytes, expected: bytes
+) -> None:
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nExpect: " + expected
+    answer = await send(hasty, head + b"\r\nContent-Length: 0\r\n\r\n")
 
     assert answer.status == 417
     assert b"s3cr3t" not in answer.raw
+    assert [line["log_level"] for line in log] == ["info"]
+
+
+@pytest.mark.parametrize("target", [b"POST /nothing", b"POST /api/private", b"OPTIONS *"])
+async def test_nobody_is_invited_where_nothing_is(client: Client, target: bytes) -> None:
+    head = b" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    answer = await send(client, target + head)
+
+    assert answer.status in {404, 405}
 
 
 async def test_too_many_headers_are_too_large(client: Client, log: list[EventDict]) -> None:
@@ -246,3 +420,6 @@ async def test_a_flood_of_what_is_no_http_does_not_flood_the_log(
     assert 100 <= len(log) < 150
     assert all(line["log_level"] == "warning" for line in log)
     assert not any("lines_held_back" in line for line in log[:100])
+    while "lines_held_back" not in log[-1]:
+        await send(client, b"hello\r\n\r\n")
+    assert log[-1]["lines_held_back"] > 10

@@ -1,0 +1,176 @@
+"""One client's connection: what is no HTTP request, and what does not come."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import _ErrInfo
+
+from server.web.observation import BEGUN, identify, new_request_id
+from server.web.patience import BodyWatch, Patience
+from server.web.problems import BrokenBodyError, crashed, problem
+
+# A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
+MAX_HEADER_SIZE = 16 * 1024
+# All lines of a request together; aiohttp would keep two megabytes.
+_MAX_HEAD_SIZE = 64 * 1024
+SERVER_NAME = "keyturn"  # and no version
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connection(web.RequestHandler):
+    """
+    One client's connection.
+
+    What the parser refuses is answered here: with a problem document, and without an echo of what
+    was sent, which may hold a token.  So is what does not come.
+    """
+
+    __slots__ = ("_answered", "_body", "_head_size", "_head_timer", "_is_broken", "_patience")
+    _answered: StreamReader | None  # the last body whose request has been answered
+    _body: StreamReader | None  # the last that has begun to come
+    _head_timer: asyncio.TimerHandle | None
+
+    def __init__(self, manager: web.Server, *, patience: Patience, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._patience = patience
+        self._answered = self._body = None
+        self._head_size = 0
+        self._head_timer = None
+        self._is_broken = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what has come, and look at the clock while a request's head is incomplete."""
+        if self._is_broken:
+            return  # what follows what is no HTTP is none either
+        known = len(self._messages)
+        super().data_received(data)
+        if len(self._messages) > known:
+            self._end_head()
+            message, payload = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                self._is_broken = True
+                self._break_off_body()
+                return
+            self._body = payload
+            if payload is EMPTY_PAYLOAD and not data.endswith(b"\r\n\r\n"):
+                self._wait_for_head(0)  # another one has begun behind it
+        elif self._is_between_requests() and data.strip(b"\r\n"):
+            self._wait_for_head(len(data))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget a client that has gone."""
+        self._end_head()
+        super().connection_lost(exc)
+
+    async def handle_with_patience(
+        self, request: web.BaseRequest, handle: Handle
+    ) -> web.StreamResponse:
+        """Let *handle* answer *request*, whose body may be a long time in coming."""
+        watch = BodyWatch(request.content, self._patience)
+        try:
+            response = await handle(request)
+        finally:
+            watch.end()
+            self._answered = request.content
+            if request.content.exception() is not None:
+                self._lingering_time = 0.0  # nobody waits for the rest of it
+        if request.content.exception() is not None:
+            response.force_close()
+        return response
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,  # noqa: ARG002 (aiohttp's signature)
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
+    ) -> web.StreamResponse:
+        """Answer what never reached a handler, or came to grief in the middle of its answer."""
+        match exc:
+            case BadHttpMessage():
+                response = refusal(_status_of(exc), request_id=new_request_id())
+            case BrokenBodyError():
+                response = refusal(400, request_id=identify(request))
+            case _:
+                response = crashed(request_id=identify(request), error=exc)
+                response.headers["Server"] = SERVER_NAME
+        if BEGUN in request:
+            self.log_access(request, response, self._loop.time())
+            raise ConnectionResetError
+        response.force_close()
+        # aiohttp answers in HTTP/1.0 here, and would leave it out.
+        response.headers["Connection"] = "close"
+        return response
+
+    def _is_between_requests(self) -> bool:
+        # Not: somebody waits for a head.  The first bytes may come before anybody does.
+        return self._body is None or self._body.is_eof()
+
+    def _wait_for_head(self, size: int) -> None:
+        if self._head_timer is None:
+            self._head_size = 0
+            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
+        self._head_size += size
+        if self._head_size > _MAX_HEAD_SIZE:
+            self._refuse_head(_HeadTooLargeError("the head of a request is too large"))
+
+    def _give_up_head(self) -> None:
+        if self._current_request is not None:  # the one before is still being answered
+            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
+        else:
+            self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse_head(self, error: BadHttpMessage) -> None:
+        # As aiohttp does with what cannot be parsed.
+        self._end_head()
+        self._is_broken = True
+        self._messages.append((_ErrInfo(status=400, exc=error, message=""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _break_off_body(self) -> None:
+        # A body that turns out to be none halfway: aiohttp would wait for the rest of it.
+        if self._body is None or self._body.is_eof():
+            return
+        self._messages.pop()
+        if self._body is self._answered:
+            self.close()
+            self._body.feed_eof()
+        else:
+            self._body.set_exception(web.RequestPayloadError())
+
+
+class _HeadTimeoutError(BadHttpMessage):
+    pass
+
+
+class _HeadTooLargeError(BadHttpMessage):
+    pass
+
+
+def refusal(status: int, *, request_id: str) -> web.Response:
+    """Refuse a request that no application is concerned with, nor its signals."""
+    response = problem(status, request_id=request_id)
+    response.headers["Server"] = SERVER_NAME
+    return response
+
+
+def _status_of(error: BadHttpMessage) -> int:
+    match error:
+        case _HeadTimeoutError():
+            return 408
+        case LineTooLong(args=(_, limit, *_)):
+            return 431 if limit == MAX_HEADER_SIZE else 414
+        case _HeadTooLargeError() | BadHttpMessage(message="Too many headers received"):
+            return 431
+    return 400
