@@ -3,11 +3,12 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from server import __version__, logs
 from server.checking import check_issuers, store_fault
@@ -28,6 +29,7 @@ from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
 from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table
 
+_MAX_SENT = 64 * 1024  # bytes; far more than a token may have
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
 
 
@@ -114,17 +116,21 @@ def _explain(config: Config, options: argparse.Namespace) -> int:
     if options.route is not None:
         row = find_row(rows, options.route)
         if row is None:
-            _complain(f"keyturn: no such route: {options.route} (keyturn routes lists them)")
+            _complain(f"keyturn: no such route: {_cut(options.route)} (keyturn routes lists them)")
             return _BAD_CONFIG
         rows, asked = (row,), row.access
     if not isinstance(asked, ScopeRequirement):
         _say("Anyone may: no token is looked at.")
         return _OK
     # An unquoted "Bearer …" is two words.
-    text = sys.stdin.read() if options.sent in ([], ["-"]) else " ".join(options.sent)
+    text = _read_stdin() if options.sent in ([], ["-"]) else " ".join(options.sent)
     explanation = asyncio.run(explain(config, text, asked, offline=options.offline))
     _say(*explanation.checks, "", *verdict(explanation, rows, realm=config.realm))
     return _OK if explanation.error is None else _FAILED
+
+
+def _read_stdin() -> str:
+    return sys.stdin.buffer.read(_MAX_SENT).decode("utf-8", "surrogateescape")
 
 
 def _query(config: Config, options: argparse.Namespace) -> TokenQuery | None:
@@ -167,6 +173,18 @@ def _complain(*lines: str) -> None:
 def _printable(line: str) -> str:
     # Issuers and files have their say in these lines; none of them is to drive the terminal.
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def _cut(text: str) -> str:
+    # What stands in the wrong place may be a token, which is not to be repeated.
+    return re.sub(r"\S{64,}", "…", text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        _complain(f"{self.prog}: {_cut(message)}")
+        raise SystemExit(_BAD_CONFIG)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -212,13 +230,11 @@ _OPTIONS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _Parser(add_help=False)
     shared.add_argument(
         "--config", metavar="FILE", default=argparse.SUPPRESS, help="instead of config.yaml"
     )
-    parser = argparse.ArgumentParser(
-        prog="keyturn", description="An OAuth 2.0 resource server.", parents=[shared]
-    )
+    parser = _Parser(prog="keyturn", description="An OAuth 2.0 resource server.", parents=[shared])
     parser.add_argument("--version", action="version", version=f"keyturn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (function, summary) in _COMMANDS.items():

@@ -12,6 +12,7 @@ from server import __version__
 from server.cli import main
 from server.oauth.unverified_token import UnverifiedToken
 from tests.minting import private_key, public_jwk
+from tests.minting import token as minted
 from tests.processes import ROOT, Ports, Process, free_ports, running
 
 Capture = pytest.CaptureFixture[str]
@@ -353,6 +354,50 @@ def test_another_issuer_can_be_asked(
     assert UnverifiedToken.parse(compact).issuer == ports.issuer_name
 
 
+def standard_input(raw: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(raw))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xff\xfe", b"", b"x" * 10_000_000], ids=["bytes", "none", "much"]
+)
+def test_what_is_no_token_at_all_is_explained_too(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, raw: bytes
+) -> None:
+    monkeypatch.setattr("sys.stdin", standard_input(raw))
+
+    assert main(["explain", "--offline"]) == 1
+
+    assert "REFUSED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["TOKEN"],
+        ["explain", "-TOKEN"],
+        ["explain", "--token=TOKEN"],
+        ["explain", "--offline=TOKEN"],
+        ["explain", "--route", "GET TOKEN"],
+        ["explain", "--offline", "TOKEN", "TOKEN"],
+        ["check", "TOKEN"],
+        ["token", "--scop", "TOKEN", "TOKEN"],
+    ],
+    ids=" ".join,
+)
+def test_a_token_in_the_wrong_place_is_not_repeated(capsys: Capture, arguments: list[str]) -> None:
+    compact = minted()
+    try:
+        status = main([each.replace("TOKEN", compact) for each in arguments])
+    except SystemExit as stopped:
+        status = int(str(stopped.code))
+
+    assert status in {1, 2}
+    printed = capsys.readouterr()
+    assert compact.partition(".")[2] not in printed.out + printed.err
+    assert compact.rpartition(".")[2] not in printed.out + printed.err
+
+
 def test_a_token_is_explained_with_the_keys_of_its_issuer(
     issuer: Process, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,10 +406,10 @@ def test_a_token_is_explained_with_the_keys_of_its_issuer(
     assert main(["explain", compact]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "  GET /api/private-scoped: yes"
     assert main(["explain", "--route", "GET /api/private-scoped", f"Bearer {compact}"]) == 0
-    monkeypatch.setattr("sys.stdin", io.StringIO(compact + "\n"))
+    monkeypatch.setattr("sys.stdin", standard_input(compact.encode() + b"\n"))
     assert main(["explain", "-"]) == 0
     assert main(["explain", "Bearer", compact]) == 0
-    monkeypatch.setattr("sys.stdin", io.StringIO(compact[:-8] + "A" * 8))
+    monkeypatch.setattr("sys.stdin", standard_input(compact[:-8].encode() + b"A" * 8))
     assert main(["explain"]) == 1
 
     printed = capsys.readouterr()

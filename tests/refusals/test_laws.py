@@ -9,12 +9,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from structlog.typing import EventDict
 
 from server.app import Rules, create_api
 from server.jwks.fixed_key_set import FixedKeySet
@@ -33,15 +31,9 @@ _GOING_ON = {200, 401, 403}
 
 
 class Peer:
-    """
-    A client that keeps its connection for as long as the server does.
+    """A client that keeps its connection for as long as the server does."""
 
-    Attributes:
-        log: what the server has logged.
-    """
-
-    def __init__(self, port: int, log: list[EventDict]) -> None:
-        self.log = log
+    def __init__(self, port: int) -> None:
         self._address = ("127.0.0.1", port)
         self._kept: socket.socket | None = None
 
@@ -88,24 +80,26 @@ def _api() -> web.Application:
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Peer]:
     """A client of a server in a thread of its own: a property is no coroutine."""
-    structlog.reset_defaults()
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
     runner = Runner(_api(), shutdown_timeout=1, log_requests=True)
-    with capture_logs() as log:
-        port = asyncio.run_coroutine_threadsafe(_serve(runner), loop).result()
-        with closing(Peer(port, log)) as peer:
-            yield peer
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    port = asyncio.run_coroutine_threadsafe(_serve(runner), loop).result()
+    with closing(Peer(port)) as peer:
+        yield peer
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
 
 
-def hold_calm(peer: Peer) -> None:
-    assert not [each for each in peer.log if each["log_level"] == "error"]
-    peer.log.clear()
+@pytest.fixture(autouse=True)
+def calm() -> Iterator[None]:
+    """Whatever a law tries, the server speaks of requests, and of no fault."""
+    with capture_logs() as log:
+        yield
+    assert {each["event"] for each in log} == {"request"}
+    assert not [each for each in log if each["log_level"] in {"error", "critical"}]
 
 
 # Sound, but that it does not grant what is asked: changes that change nothing make it no better.
@@ -137,7 +131,6 @@ def test_no_octets_in_place_of_a_token_do_more_than_be_refused(
     peer: Peer, authorization: bytes
 ) -> None:
     assert peer.status_of(authorization) in {400, 401, 403, 431}
-    hold_calm(peer)
 
 
 characters = st.characters(exclude_categories=())  # surrogates too
@@ -188,4 +181,3 @@ def test_no_claims_that_somebody_signed_do_more_than_be_refused(peer: Peer, payl
     compact = forged(payload=payload)
 
     assert peer.status_of(b"Bearer " + compact.encode()) in {200, 401, 403}
-    hold_calm(peer)
