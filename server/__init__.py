@@ -15,7 +15,8 @@ issuer_settings         one whom we believe, as it is configured
 logs                    one structured line for each event
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
 serving, reloading      listening, stopping; the configuration read again on the way
-cli, checking           the commands; what ``keyturn check`` says of each issuer
+cli, terminal           the commands; what is printed
+checking                what ``keyturn check`` says of each issuer
 explaining, findings, case
                         why a token is admitted or refused, check by check
 greeting                what ``make run`` tells a newcomer

@@ -1,5 +1,6 @@
 """The composition root: one Config becomes an application, its keys and its rules."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -84,9 +85,16 @@ def create_api(rows: Iterable[Route], rules: Callable[[], Rules]) -> web.Applica
     return app
 
 
-def rules_of(config: Config, keys: Iterable[IssuerKeys]) -> Rules:
-    """Judge as *config* says, by *keys*: one set for each of its issuers, in their order."""
+def rules_of(
+    config: Config, keys: Iterable[IssuerKeys], *, clock: Callable[[], float] = time.time
+) -> Rules:
+    """
+    Judge as *config* says, by *keys*: one set for each of its issuers, in their order.
+
+    Args:
+        clock: gives the time in seconds since the epoch.
+    """
     pairs = zip(config.issuers, keys, strict=True)
     issuers = [Issuer(each.policy, its) for each, its in pairs]
-    protector = ResourceProtector(issuers, TokenCache(config.token_cache))
+    protector = ResourceProtector(issuers, TokenCache(config.token_cache), clock=clock)
     return Rules(config.realm, Cors(config.cors), protector)

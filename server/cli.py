@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,8 +23,10 @@ from server.config_sources import DEFAULT_FILE
 from server.explaining import explain, find_row, verdict
 from server.greeting import dev_query, greet
 from server.jwks.connection import open_session
+from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement, authenticated
 from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
+from server.terminal import complain, cut, say
 from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table
 
@@ -39,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(_load(options), options))
     except ConfigError as error:
-        _complain(*error.faults)
+        complain(*error.faults)
         return _BAD_CONFIG
     except ListenError as error:
-        _complain(f"keyturn: {error}")
+        complain(f"keyturn: {error}")
         return _FAILED
     except RouteTableError as error:
-        _complain(f"routes: {error}")
+        complain(f"routes: {error}")
         return _BAD_CONFIG
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -60,7 +61,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
 
     async def started(serving: Serving) -> None:
         if config.dev_issuer.enabled:
-            _complain(*await greet(config, serving))
+            complain(*await greet(config, serving))
 
     if "config" not in options and Path(DEFAULT_FILE).exists():
         options.config = os.environ.get("KEYTURN_CONFIG", DEFAULT_FILE)  # from now on it must exist
@@ -76,12 +77,12 @@ def _issuer(config: Config, _options: argparse.Namespace) -> int:
 
 def _check(config: Config, options: argparse.Namespace) -> int:
     if options.offline:
-        _say("The configuration is sound.")
+        say("The configuration is sound.")
         return _OK
     if fault := asyncio.run(store_fault(config)):
-        _complain(f"keyturn: jwks.store cannot be used, keys come from the issuers alone: {fault}")
+        complain(f"keyturn: jwks.store cannot be used, keys come from the issuers alone: {fault}")
     findings = asyncio.run(check_issuers(config))
-    _say(*(each.line for each in findings))
+    say(*(each.line for each in findings))
     return _OK if all(each.is_good for each in findings) else _FAILED
 
 
@@ -90,22 +91,22 @@ def _routes(config: Config, _options: argparse.Namespace) -> int:
     method = max((len(row.method) for row in rows), default=0)
     path = max((len(row.path) for row in rows), default=0)
     for row in rows:
-        _say(f"{row.method:{method}}  {row.path:{path}}  {row.access}")
+        say(f"{row.method:{method}}  {row.path:{path}}  {row.access}")
     return _OK
 
 
 def _token(config: Config, options: argparse.Namespace) -> int:
     if (options.username is None) != (options.password is None):
-        _complain("keyturn: --username and --password are given together")
+        complain("keyturn: --username and --password are given together")
         return _BAD_CONFIG
     query = _query(config, options)
     if query is None:
-        _complain("keyturn: --client-id and --client-secret are needed, both")
+        complain("keyturn: --client-id and --client-secret are needed, both")
         return _BAD_CONFIG
     try:
-        _say(asyncio.run(_obtain(query)))
+        say(asyncio.run(_obtain(query)))
     except TokenRefusedError as error:
-        _complain(f"keyturn: {error}")
+        complain(f"keyturn: {error}")
         return _FAILED
     return _OK
 
@@ -116,17 +117,17 @@ def _explain(config: Config, options: argparse.Namespace) -> int:
     if options.route is not None:
         row = find_row(rows, options.route)
         if row is None:
-            _complain(f"keyturn: no such route: {_cut(options.route)} (keyturn routes lists them)")
+            complain(f"keyturn: no such route: {cut(options.route)} (keyturn routes lists them)")
             return _BAD_CONFIG
         rows, asked = (row,), row.access
     if not isinstance(asked, ScopeRequirement):
-        _say("Anyone may: no token is looked at.")
+        say("Anyone may: no token is looked at.")
         return _OK
     # An unquoted "Bearer …" is two words.
     text = _read_stdin() if options.sent in ([], ["-"]) else " ".join(options.sent)
     explanation = asyncio.run(explain(config, text, asked, offline=options.offline))
-    _say(*explanation.checks, "", *verdict(explanation, rows, realm=config.realm))
-    return _OK if explanation.error is None else _FAILED
+    say(*explanation.checks, "", *verdict(explanation, rows, realm=config.realm))
+    return _OK if isinstance(explanation.outcome, AccessToken) else _FAILED
 
 
 def _read_stdin() -> str:
@@ -160,30 +161,10 @@ async def _obtain(query: TokenQuery) -> str:
         return str(answer["access_token"])
 
 
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(_printable(line))
-
-
-def _complain(*lines: str) -> None:
-    for line in lines:
-        print(_printable(line), file=sys.stderr, flush=True)
-
-
-def _printable(line: str) -> str:
-    # Issuers and files have their say in these lines; none of them is to drive the terminal.
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
-
-
-def _cut(text: str) -> str:
-    # What stands in the wrong place may be a token, which is not to be repeated.
-    return re.sub(r"\S{64,}", "…", text)
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        _complain(f"{self.prog}: {_cut(message)}")
+        complain(f"{self.prog}: {cut(message)}")
         raise SystemExit(_BAD_CONFIG)
 
 

@@ -40,14 +40,12 @@ class Explanation:
     A decision, and how it was reached.
 
     Attributes:
-        access: the token, if it is admitted.
-        error: why not, if it is not.
+        outcome: the token, if it is admitted; else why not.
         reason: why its claims are refused, or would be if the keys were there and it were signed.
         checks: one line for each.
     """
 
-    access: AccessToken | None
-    error: AuthError | None
+    outcome: AccessToken | AuthError
     reason: Reason | None
     checks: tuple[str, ...]
 
@@ -84,8 +82,8 @@ async def explain(
             case.error, case.reason = error, error.reason
             case.key_trouble = next((each.trouble for each in sources if each.trouble), None)
             checks = tuple(_lines(case, _marks(case)))
-            return Explanation(None, error, case.reason, checks)
-        return Explanation(access, None, None, tuple(_lines(case, dict.fromkeys(_ORDER, "ok"))))
+            return Explanation(error, case.reason, checks)
+        return Explanation(access, None, tuple(_lines(case, dict.fromkeys(_ORDER, "ok"))))
 
 
 def _authorization(text: str) -> str:
@@ -96,19 +94,18 @@ def _authorization(text: str) -> str:
 
 def verdict(explanation: Explanation, rows: Sequence[Route], *, realm: str) -> Iterator[str]:
     """Say what comes of it: the answer to the client, or which of *rows* the token opens."""
-    match explanation:
-        case Explanation(access=AccessToken() as access):
+    match explanation.outcome:
+        case AccessToken() as access:
             yield "Admitted."
             for row in rows:
                 yield f"  {row.method} {row.path}: {_opened(row.access, access)}"
-        case Explanation(error=AuthError() as error):
-            if isinstance(error, KeysUnavailableError):
-                signed = f"refused: {explanation.reason}" if explanation.reason else "admitted"
-                yield f"It cannot be judged without the keys.  If it is signed, it is {signed}."
-                yield "A server that has no keys either tells the client:"
-            else:
-                yield f"Refused: {error.reason}.  The client is told:"
-            yield ""
+        case KeysUnavailableError() as error:
+            signed = f"refused: {explanation.reason}" if explanation.reason else "admitted"
+            yield f"It cannot be judged without the keys.  If it is signed, it is {signed}."
+            yield "A server that has no keys either tells the client:"
+            yield from _answer(error, realm=realm)
+        case AuthError() as error:
+            yield f"Refused: {error.reason}.  The client is told:"
             yield from _answer(error, realm=realm)
 
 
@@ -201,6 +198,7 @@ def _opened(asked: Access, access: AccessToken) -> str:
 
 def _answer(error: AuthError, *, realm: str) -> Iterator[str]:
     response = response_to(error, realm=realm, request_id="new-for-each-answer")
+    yield ""
     yield f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
     yield from (f"{name}: {value}" for name, value in response.headers.items())
     yield ""

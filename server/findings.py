@@ -28,23 +28,23 @@ def describe_refusal(check: Check, case: Case) -> str:
 def _credentials(case: Case) -> str:
     if Check.CREDENTIALS in case.found:
         return f"one Bearer token of {case.found[Check.CREDENTIALS]} characters"
-    return "" if case.error is None else case.error.description
+    if case.reason is Reason.MISSING_TOKEN:
+        return "no Bearer token"
+    return "more than one credential"
 
 
 def _form(case: Case) -> str:
+    if Check.FORM in case.found:
+        jws = case.token.jws
+        named = (("alg", jws.algorithm), ("kid", jws.key_id), ("typ", jws.type))
+        told = (f"{name} {_shown(value)}" for name, value in named if value is not None)
+        return f"a compact JWS: {', '.join(told)}"
     match case.error:
-        case _ if Check.FORM in case.found:
-            jws = case.token.jws
-            named = (("alg", jws.algorithm), ("kid", jws.key_id), ("typ", jws.type))
-            told = (f"{name} {_shown(value)}" for name, value in named if value is not None)
-            return f"a compact JWS: {', '.join(told)}"
-        case InvalidTokenError(reason=Reason.TOKEN_TOO_LARGE):
-            return "it is larger than 8 KiB"
-        case InvalidTokenError(reason=Reason.WRONG_TYPE):
-            return "its typ is no text"
         case InvalidTokenError(detail=str(detail)):
             return detail
-    return ""
+        case InvalidTokenError(reason=Reason.WRONG_TYPE):
+            return "its typ is no text"
+    return "it is larger than 8 KiB"
 
 
 def _issuer(case: Case) -> str:

@@ -51,6 +51,15 @@ def configure(settings: LogSettings) -> None:
     _take_over_stdlib()
 
 
+def configure_for_tests() -> None:
+    """Print every log line for those who read a test's output: without local variables."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, *_console_processors()],
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
 class _StdoutWriter:
     """Writes lines to standard output, unbuffered, for whatever level."""
 

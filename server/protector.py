@@ -64,7 +64,8 @@ class ResourceProtector:
 
         Args:
             authorization: the values of the request's ``Authorization`` lines.
-            tell: hears of each check that a token passes, unless it was verified before.
+            tell: hears of each check that a token passes, unless it was verified before; that of
+                the last, what the route asks, is told by returning.
 
         Raises:
             AuthError: it may not; the class says what the client is told, the reason why.

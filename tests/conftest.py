@@ -27,8 +27,10 @@ from tests.fakes import FakeClock, StaticKeys
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
 from tests.processes import Redis
 
-# What `make fuzz` fires; the suite itself has less time.
+# What `make fuzz` fires; the suite itself has less time.  No example is timed.
+settings.register_profile("suite", deadline=None)
 settings.register_profile("fuzz", max_examples=10_000, deadline=None)
+settings.load_profile("suite")
 
 
 class KeyturnServer(TestServer):

@@ -5,7 +5,8 @@ import pytest
 from server.config import Config
 from server.explaining import Explanation, explain, find_row, verdict
 from server.jwks.fixed_key_set import FixedKeySet
-from server.oauth.errors import AuthError, Reason
+from server.oauth.access_token import AccessToken
+from server.oauth.errors import AuthError, KeysUnavailableError, Reason
 from server.oauth.scope import ScopeRequirement, authenticated, claim_equals, scope
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
@@ -48,7 +49,7 @@ def lines_with(mark: str, explanation: Explanation) -> list[str]:
 async def test_of_a_sound_token_each_check_says_what_it_found() -> None:
     explanation = await explained(token(nbf=NOW - 5), scope("read:messages"))
 
-    assert explanation.error is None
+    assert isinstance(explanation.outcome, AccessToken)
     assert lines_with("ok", explanation) == [
         f"credentials one Bearer token of {len(token(nbf=NOW - 5))} characters",
         "form a compact JWS: alg RS256, kid RSA-main, typ at+jwt",
@@ -68,8 +69,8 @@ async def test_of_a_sound_token_each_check_says_what_it_found() -> None:
 
 
 REFUSED = {
-    "nothing": ("", "credentials This resource needs an access token"),
-    "two": (f"Bearer {token()}, Bearer {token()}", "credentials The access token must be sent once, in one Authorization line"),
+    "nothing": ("", "credentials no Bearer token"),
+    "two": (f"Bearer {token()}, Bearer {token()}", "credentials more than one credential"),
     "one part": ("junk", "form it has not three parts"),
     "no base64url": (token() + "=", "form its signature is not canonical base64url"),
     "no UTF-8": (unsigned(b"\xff"), "form its header is not sound UTF-8"),
@@ -113,7 +114,7 @@ async def test_the_check_that_refuses_says_why(text: str, told: str) -> None:
     explanation = await explained(text, scope("write:messages"))
 
     assert lines_with("REFUSED", explanation) == [told]
-    assert explanation.error is not None
+    assert isinstance(explanation.outcome, AuthError)
     reached = [each for each in explanation.checks if not each.startswith("-")]
     assert [each.split()[0] for each in reached] == ["ok"] * (len(reached) - 1) + ["REFUSED"]
     assert all("not looked at" in each for each in explanation.checks[len(reached) :])
@@ -144,9 +145,9 @@ async def test_it_is_the_decision_of_the_server(text: str) -> None:
 
     with pytest.raises(AuthError) as refused:
         await protector.admit([line], scope("write:messages"))
-    assert explanation.error is not None
-    assert explanation.error.reason is refused.value.reason
-    assert type(explanation.error) is type(refused.value)
+    assert isinstance(explanation.outcome, AuthError)
+    assert explanation.outcome.reason is refused.value.reason
+    assert type(explanation.outcome) is type(refused.value)
 
 
 async def test_a_long_claim_is_cut_short() -> None:
@@ -192,7 +193,7 @@ async def test_without_keys_the_claims_are_judged_as_if_it_were_signed(
         "signature cannot be verified without the key",
     ]
     assert lines_with(mark, explanation)[-1] == told
-    assert explanation.access is None
+    assert isinstance(explanation.outcome, KeysUnavailableError)
     said = list(verdict(explanation, ROUTES, realm="api"))
     signed = f"refused: {explanation.reason}" if mark == "REFUSED" else "admitted"
     assert said[0] == f"It cannot be judged without the keys.  If it is signed, it is {signed}."

@@ -111,7 +111,7 @@ def _algorithms_of(member: Mapping[str, Any]) -> frozenset[str]:
 
 def _strength_of(member: Mapping[str, Any]) -> str:
     if member["kty"] == "OKP" and _is_of_small_order(_decoded(member["x"])):
-        raise _UnfitKeyError("whatever its signature, it fits")
+        raise _UnfitKeyError("anybody can sign for it (a point of small order)")
     if member["kty"] != "RSA":
         return f"{member['kty']} {member['crv']}"
     bits = int.from_bytes(_decoded(member["n"])).bit_length()

@@ -34,7 +34,7 @@ class TestIssuer:
     ) -> None:
         self.name = name
         self.audience = audience
-        self._clock = clock
+        self.clock = clock
         self._key = jwk.ECKey.generate_key("P-256", {"use": "sig"}, auto_kid=True)
 
     @property
@@ -53,7 +53,7 @@ class TestIssuer:
         """
         if isinstance(scopes, str):
             raise TypeError('scopes is a list of names; write scope="…" for the claim as it is')
-        now = int(self._clock())
+        now = int(self.clock())
         sound = {
             "iss": self.name,
             "sub": "test-user",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from aiohttp import web
     from aiohttp.test_utils import TestClient
@@ -50,7 +50,7 @@ def bearer(keyturn_issuer: TestIssuer) -> Callable[..., dict[str, str]]:
 @pytest.fixture
 def keyturn_client(
     request: pytest.FixtureRequest, keyturn_issuer: TestIssuer
-) -> Callable[..., Awaitable[Client]]:
+) -> Iterator[Callable[..., Awaitable[Client]]]:
     """
     Serve a route table as Keyturn does, and give a client of it.
 
@@ -61,10 +61,20 @@ def keyturn_client(
     except pytest.FixtureLookupError:
         missing = 'keyturn_client needs pytest-aiohttp: pip install "keyturn[testing]"'
         raise pytest.fail.Exception(missing, pytrace=False) from None
+    import structlog
+
+    from server import logs
     from server.testing.serving import KeyturnServer
+
+    theirs = structlog.is_configured()
+    if not theirs:
+        # Left alone it would show the variables of what crashes, and with them tokens.
+        logs.configure_for_tests()
 
     async def serve(rows: Iterable[Route], **settings: Any) -> Client:
         client: Client = await aiohttp_client(KeyturnServer(rows, keyturn_issuer, **settings))
         return client
 
-    return serve
+    yield serve
+    if not theirs:
+        structlog.reset_defaults()

@@ -28,8 +28,9 @@ class KeyturnServer(TestServer):
     The application, its connections and its protector are the product's.
 
     Args:
-        settings: as in config.yaml, those of the API and those of an issuer alike.  There is no
-            leeway unless it is given: who mints and who judges have one clock.
+        settings: as in config.yaml, those of the API and those of an issuer alike.  Unless they
+            are given the profile is ``at+jwt``, the stricter one, and there is no leeway: who mints
+            and who judges have one clock.
 
     Raises:
         RouteTableError: the table cannot be served.
@@ -41,7 +42,8 @@ class KeyturnServer(TestServer):
 
     def __init__(self, rows: Iterable[Route], issuer: TestIssuer, **settings: Any) -> None:
         config = _configure(issuer, settings)
-        rules = rules_of(config, [FixedKeySet(issuer.name, parse_jwks(issuer.jwks))])
+        keys = FixedKeySet(issuer.name, parse_jwks(issuer.jwks))
+        rules = rules_of(config, [keys], clock=issuer.clock)
         self._api = create_api(rows, lambda: rules)
         super().__init__(self._api)
 
@@ -57,6 +59,7 @@ def _configure(issuer: TestIssuer, settings: Mapping[str, Any]) -> Config:
     believed = {
         "issuer": issuer.name,
         "audience": issuer.audience,
+        "profile": "at+jwt",
         "leeway": 0,
         **{name: value for name, value in settings.items() if name in _OF_THE_ISSUER},
     }

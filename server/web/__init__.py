@@ -2,7 +2,8 @@
 The door: everything that answers.
 
 What a route table is written with; the rest is between the door's own files.  Reading order:
-routing, table_loading, observation, problems, cors, protection, operations, listener.
+routing, table_loading, observation, throttle, problems, cors, protection, patience, connection,
+listener, operations.
 """
 
 from server.oauth.access_token import AccessToken

@@ -83,7 +83,7 @@ def test_a_point_with_which_anybody_can_sign_is_no_key(point: str) -> None:
     keys = key_set({"kty": "OKP", "crv": "Ed25519", "x": b64(bytes.fromhex(point))})
 
     assert not keys.keys
-    assert keys.unfit[0].cause == "whatever its signature, it fits"
+    assert keys.unfit[0].cause == "anybody can sign for it (a point of small order)"
 
 
 def test_the_library_would_take_such_a_point() -> None:

@@ -112,7 +112,7 @@ STRANGERS: dict[str, Any] = {
     "an encoded letter": "https://%69ssuer.example/", "a dot segment": STRICT + "./", "both issuers": f"{STRICT} {LOOSE}",
     "a list of it": [STRICT], "a list of both": [STRICT, LOOSE], "an empty list": [], "an object": {STRICT: 1}, "empty": "", "null": None,
     "a number": 5, "true": True, "a pattern": "*", "a stranger": "https://evil.example/", "the audience": AUDIENCE, "missing": ...,
-    "a million in number": "https://evil.example/" + "x" * 5000,
+    "five thousand letters": "https://evil.example/" + "x" * 5000,
 }  # fmt: skip
 
 

@@ -188,7 +188,7 @@ TOO_LARGE: dict[str, str] = {
     "a large payload": ".".join([forged().split(".")[0], "A" * 9000, "AA"]),
     "a large signature": ".".join([*forged().split(".")[:2], "A" * 9000]),
     "a large header": ".".join(["A" * 9000, *forged().split(".")[1:]]),
-    "4,000 members": forged(payload=json.dumps({f"{number:x}": 0 for number in range(1000)}).encode()),
+    "1,000 members": forged(payload=json.dumps({f"{number:x}": 0 for number in range(1000)}).encode()),
     "characters that are no base64url": "=" * 9000,
 }  # fmt: skip
 
@@ -215,7 +215,7 @@ VAST = {
     "a number of 5,000 digits": "9" * 5000,
     "an exponent of 309": "1e309",
     "an exponent of ten digits": "1e9999999999",
-    "a negative exponent on many digits": "1" * 400 + "e1",
+    "an exponent on many digits": "1" * 400 + "e1",
     "33 arrays": "[" * 33 + "]" * 33,
     "33 objects": '{"":' * 33 + "1" + "}" * 33,
     "arrays and objects in turn": '[{"":' * 17 + "1" + "}]" * 17,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -122,7 +122,6 @@ several = st.builds(bytes.__add__, lines, lines.map(lambda line: b", " + line))
 long = st.integers(8_000, 17_000).map(lambda size: b"Bearer " + b"x" * size)
 
 
-@settings(deadline=None)
 @given(lines | several | long)
 @example(b"Bearer " + LACKING)
 @example(b"Bearer " + b"." * 16_300)
@@ -173,7 +172,6 @@ payloads = (
 )
 
 
-@settings(deadline=None)
 @given(payloads)
 @example(json.dumps(claims()).encode())
 @example(json.dumps(claims(scope="")).encode())

@@ -81,6 +81,30 @@ def test_the_names_are_the_projects(keyturn_issuer):
     assert passed(run_pytest(project, *QUIET)) == 6
 
 
+CRASHING = """
+from server.web import authenticated, get
+
+async def crash(request):
+    password = "hunter2"
+    raise ZeroDivisionError
+
+async def test_it(keyturn_client, bearer):
+    client = await keyturn_client((get("/", crash, authenticated),))
+    assert (await client.get("/", headers=bearer(jti="s3cr3t"))).status == 200
+"""
+
+
+def test_a_crash_is_shown_without_what_its_variables_hold(project: Path) -> None:
+    (project / "test_shop.py").write_text(CRASHING, "utf-8")
+
+    done = run_pytest(project, *QUIET, "-o", "asyncio_mode=auto")
+
+    assert "ZeroDivisionError" in done.stdout
+    assert "500 GET /" in done.stdout
+    assert done.stdout.count("hunter2") == 0
+    assert "Bearer ey" not in done.stdout
+
+
 def test_without_pytest_they_pass_too(project: Path) -> None:
     done = python("unittest", "shop_tests", cwd=project)
 
