@@ -76,8 +76,8 @@ test-all-pythons: ## run the tests on Python 3.11 and 3.13, where they are insta
 		else echo "Skipped: no python$$version on the PATH."; fi; \
 	done
 
-# A long run is no hang.
 fuzz: $(VENV)/dev.stamp ## fire tens of thousands of damaged tokens and requests
+	@echo "Ten thousand examples of each law, fifty thousand requests: two to four minutes …" >&2
 	@$(BIN)/python -m $(PYTEST) -m fuzz --hypothesis-profile fuzz -o faulthandler_timeout=0
 
 bench: $(VENV)/dev.stamp ## measure what strict parsing costs

@@ -44,6 +44,7 @@ def main() -> None:
     }
     medians = measure(work)
     first = medians["lenient parsing"]
+    print("One call each, the median of fifteen rounds taken in turns; the ratio is to the first.")
     print(f"{'':45} {'µs':>8} {'ratio':>7}")
     for name, seconds in medians.items():
         print(f"{name:45} {seconds * 1e6:8.1f} {seconds / first:7.2f}")

@@ -27,22 +27,23 @@ against the whole server: the status, the error code that the client is told, an
 operator reads ([Answers and the log](answers.md)). Where it is the configuration that is tried, the server does not
 start and names the fault.
 
-Beside MUST NOT and SHOULD NOT stands what should not be; beside a dash, what the RFC leaves open. A dagger (†) marks
-where we are stricter or different: the reasons are at the end. Rows hold in both profiles unless they name one.
+Beside MUST NOT and SHOULD NOT stands what should not be; beside a dash, what the RFC leaves open. Two daggers (‡) mark
+where we ask for less than the RFC, one (†) where we are stricter or different: the reasons follow. Rows hold in both
+profiles unless they name one.
 
 The tests that try them are the source of this page: `make conformance` writes it anew.
 """
 
-_DIFFERENCES = """\
-## Where we are stricter, or different
-
-"""
+_LESS = "## Where we ask for less (‡)\n\n"
+_MORE = "## Where we are stricter, or different (†)\n\n"
 
 
 def render() -> str:
     """Write the page."""
     tables = [_table(rfc, list(rows)) for rfc, rows in groupby(ROWS, key=lambda row: row.rfc)]
-    return "\n".join([_INTRODUCTION, *tables, _DIFFERENCES + _differences()])
+    less = _LESS + _reasons([row for row in ROWS if row.asks_less])
+    more = _MORE + _reasons([row for row in ROWS if not row.asks_less])
+    return "\n".join([_INTRODUCTION, less, more, *tables])
 
 
 def _table(rfc: str, rows: list[Row]) -> str:
@@ -56,7 +57,7 @@ def _cells(row: Row) -> list[str]:
         row.number,
         row.level,
         row.requirement + profile,
-        _outcome(row) + (" †" if row.why else ""),
+        _outcome(row) + _dagger(row),
     ]
 
 
@@ -76,9 +77,15 @@ def _outcome(row: Row) -> str:
             return " ".join(parts).replace(" :", ":")
 
 
-def _differences() -> str:
+def _dagger(row: Row) -> str:
+    if row.asks_less:
+        return " ‡"
+    return " †" if row.why else ""
+
+
+def _reasons(rows: list[Row]) -> str:
     reasons: dict[str, list[str]] = {}
-    for row in ROWS:
+    for row in rows:
         if row.why:
             reasons.setdefault(row.why, []).append(row.section)
     return "".join(f"* {why} ({_sections(named)})\n" for why, named in reasons.items())

@@ -83,6 +83,7 @@ class Row:
         slug: the rest of the test's name.
         requirement: in our words.
         why: the reason, where we are stricter than the RFC or different from it.
+        asks_less: of what the RFC asks, we ask less.
         profiles: those in which it is judged.
     """
 
@@ -94,6 +95,7 @@ class Row:
     expected: Answer | NoStart
     why: str = ""
     profiles: tuple[str, ...] = PROFILES
+    asks_less: bool = False
 
     @property
     def rfc(self) -> str:
