@@ -15,7 +15,7 @@ from server.web.problems import BrokenBodyError, crashed, problem
 
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
 MAX_HEADER_SIZE = 16 * 1024
-# All lines of a request together; aiohttp would keep two megabytes.
+# After which a head must be complete; aiohttp would keep two megabytes.
 _MAX_HEAD_SIZE = 64 * 1024
 SERVER_NAME = "keyturn"  # and no version
 
@@ -47,6 +47,7 @@ class Connection(web.RequestHandler):
         """Take in what has come, and look at the clock while a request's head is incomplete."""
         if self._is_broken:
             return  # what follows what is no HTTP is none either
+        awaits_head = self._awaits_head()
         known = len(self._messages)
         super().data_received(data)
         if len(self._messages) > known:
@@ -55,11 +56,9 @@ class Connection(web.RequestHandler):
             if isinstance(message, _ErrInfo):
                 self._is_broken = True
                 self._break_off_body()
-                return
-            self._body = payload
-            if payload is EMPTY_PAYLOAD and not data.endswith(b"\r\n\r\n"):
-                self._wait_for_head(0)  # another one has begun behind it
-        elif self._is_between_requests() and data.strip(b"\r\n"):
+            else:
+                self._body = payload
+        elif awaits_head and data.strip(b"\r\n"):
             self._wait_for_head(len(data))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -107,9 +106,11 @@ class Connection(web.RequestHandler):
         response.headers["Connection"] = "close"
         return response
 
-    def _is_between_requests(self) -> bool:
-        # Not: somebody waits for a head.  The first bytes may come before anybody does.
-        return self._body is None or self._body.is_eof()
+    def _awaits_head(self) -> bool:
+        # Nothing but a head can come now.  Of one that comes behind a request that is still being
+        # answered nothing can be told from here: it has as long as a connection may be idle.
+        is_idle = self._waiter is not None and not self._waiter.done()
+        return is_idle or self._request_count == 0
 
     def _wait_for_head(self, size: int) -> None:
         if self._head_timer is None:
@@ -120,10 +121,7 @@ class Connection(web.RequestHandler):
             self._refuse_head(_HeadTooLargeError("the head of a request is too large"))
 
     def _give_up_head(self) -> None:
-        if self._current_request is not None:  # the one before is still being answered
-            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
-        else:
-            self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))
+        self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))
 
     def _end_head(self) -> None:
         if self._head_timer is not None:

@@ -44,17 +44,20 @@ def _tolerant(make: _RequestFactory) -> _RequestFactory:
 
 def _at_the_door(handle: Handle) -> Handle:
     # What aiohttp would see to before any middleware.
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    async def judge(request: web.BaseRequest) -> web.StreamResponse:
         if _UNREADABLE in request:
             return refusal(400, request_id=new_request_id())
         if not HttpVersion10 <= request.version <= HttpVersion11:
             return refusal(505, request_id=identify(request))
         if request.get(EXPECTATION, _CONTINUE) != _CONTINUE:
             return refusal(417, request_id=identify(request))
+        return await handle(request)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         if isinstance(connection, Connection) and not request.content.is_eof():
-            return await connection.handle_with_patience(request, handle)
-        return await handle(request)
+            return await connection.handle_with_patience(request, judge)
+        return await judge(request)
 
     return answer
 

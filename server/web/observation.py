@@ -107,6 +107,8 @@ def _write_line(
     fields = {name: value for name, value in fields.items() if value is not None}
     log = structlog.get_logger()
     match response and response.status, fields["auth.outcome"]:
+        case 505, _:
+            log.info("request", **fields)  # the client's choice, as it is of a version
         case int(status), outcome if status >= _SERVER_ERROR and outcome != "unavailable":
             log.error("request", **fields)
         case _, "unavailable":

@@ -62,7 +62,7 @@ class BodyWatch:
             return
         if self._body.total_bytes > self._come:
             self._come, self._waited_in_vain = self._body.total_bytes, 0.0
-        if self._body._waiter is not None:  # noqa: SLF001 (nothing else tells that it is awaited)
+        if self._is_awaited():
             self._waited += self._patience.tick
             self._waited_in_vain += self._patience.tick
         earned = self._come / self._patience.body_rate
@@ -70,3 +70,8 @@ class BodyWatch:
             self._body.set_exception(web.HTTPRequestTimeout())
             return
         self._timer = self._loop.call_later(self._patience.tick, self._look)
+
+    def _is_awaited(self) -> bool:
+        body = self._body
+        waiters = (body._waiter, body._eof_waiter)  # noqa: SLF001 (nothing else tells)
+        return any(waiter is not None for waiter in waiters)

@@ -1,6 +1,7 @@
 """A server with two issuers, and what is held of every request that it refuses."""
 
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -97,7 +98,6 @@ class Door:
         _hold_line(self.log[-1], reason)
         # An unknown key is the one thing that an issuer may be asked for.
         assert self.questions - asked <= (reason == "unknown_key")
-        await self.admits(bearer(forged()))
         return answer
 
     async def refuses_token(self, compact: str | bytes, *, reason: str, **sent: bytes) -> Answer:
@@ -166,9 +166,12 @@ def _hold_silence(lines: tuple[bytes, ...], told: str) -> None:
         name, _, value = line.decode("latin-1").partition(": ")
         if name.lower() == "content-type":
             continue
-        value = value.removeprefix("Bearer ")
-        for start in range(len(value) - _QUOTED + 1):
-            assert value[start : start + _QUOTED] not in told
+        sent = _pieces(value.removeprefix("Bearer "))
+        assert sent.isdisjoint(_pieces(told)), sent & _pieces(told)
+
+
+def _pieces(text: str) -> set[str]:
+    return {text[start : start + _QUOTED] for start in range(len(text) - _QUOTED + 1)}
 
 
 @pytest.fixture
@@ -204,7 +207,8 @@ async def door(
     issuers: tuple[FakeIssuer, FakeIssuer],
     log: list[EventDict],
     caplog: pytest.LogCaptureFixture,
-) -> Door:
+) -> AsyncIterator[Door]:
+    """The server; at the end of every test a good token still opens it."""
     calls: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -221,4 +225,6 @@ async def door(
     )
     client = await make_client(rows)
     log.clear()  # of what was said of the unfit keys
-    return Door(client, log, issuers, calls, caplog)
+    door = Door(client, log, issuers, calls, caplog)
+    yield door
+    await door.admits(bearer(forged()))

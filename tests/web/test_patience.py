@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -130,34 +132,75 @@ async def test_a_head_in_pieces_is_one_head(hasty: Client) -> None:
         assert await reader.read() == b"", "closed for being idle, without a word"
 
 
-async def test_a_head_that_begins_behind_another_request_is_given_up_too(hasty: Client) -> None:
-    async with connected(hasty) as (reader, writer):
-        writer.write(b"GET /api/nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /o HT")
+POSTED = b"POST /open HTTP/1.1\r\nHost: x\r\n"
+GOT = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKS = POSTED + b"Transfer-Encoding: chunked\r\n\r\n"
+LARGE = b"x" * 200_000
 
-        assert (await reader.read()).count(b" 408 Request Timeout") == 1
+# What an ordinary client may send, in pieces as they may come; and the statuses of the answers.
+ORDINARY: dict[str, tuple[list[bytes], list[int]]] = {
+    "a body by itself": ([POSTED + b"Content-Length: 5\r\n\r\n", b"hello"], [200]),
+    "a body in two": ([POSTED + b"Content-Length: 5\r\n\r\nhe", b"llo"], [200]),
+    "a body and a line feed": ([POSTED + b"Content-Length: 5\r\n\r\n", b"hello\r\n"], [200]),
+    "a large body": ([POSTED + b"Content-Length: 200000\r\n\r\n", LARGE], [200]),
+    "a large body twice": ([POSTED + b"Content-Length: 200000\r\n\r\n", LARGE] * 2, [200, 200]),
+    "chunks": ([CHUNKS, b"5\r\nhello\r\n", b"0\r\n\r\n"], [200]),
+    "large chunks": ([CHUNKS, b"30d40\r\n" + LARGE + b"\r\n", b"0\r\n\r\n", GOT], [200, 404]),
+    "trailers": ([CHUNKS + b"0\r\n", b"A: b\r\n\r\n"], [200]),
+    "no chunks": ([CHUNKS, b"0\r\n\r\n", GOT], [200, 404]),
+    "a body that nobody reads": ([b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", b"hello"], [404]),
+    "a body of a stranger": ([HEAD + b"Content-Length: 5\r\n\r\n", b"hello", GOT], [401, 404]),
+    "a head that is cut before its end": ([GOT[:-1], GOT[-1:]], [404]),
+    "a head that is cut before its last line": ([GOT[:-2], GOT[-2:]], [404]),
+    "line by line": ([*GOT.splitlines(keepends=True)], [404]),
+    "line feeds too many": ([GOT + b"\r\n", b"\r\n", GOT], [404, 404]),
+    "forty at once": ([GOT * 40], [404] * 40),
+    "a declined upgrade": ([GOT[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", GOT], [404, 404]),
+    "an unmet expectation": ([HEAD + b"Expect: foo\r\nContent-Length: 5\r\n\r\n", b"hello", GOT], [417, 404]),
+}  # fmt: skip
 
 
-async def test_a_head_that_begins_during_another_request_is_given_up_behind_it(
-    make_client: MakeClient,
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d+) ", answers)]
+
+
+@pytest.mark.parametrize(("pieces", "expected"), ORDINARY.values(), ids=ORDINARY)
+async def test_an_ordinary_client_has_its_answers_and_no_word_more(
+    hasty: Client, pieces: list[bytes], expected: list[int]
 ) -> None:
-    entered, leave = asyncio.Event(), asyncio.Event()
+    async with connected(hasty) as (reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await settle()
 
-    async def slow(_request: web.Request) -> web.Response:
-        entered.set()
-        await leave.wait()
-        return web.Response()
+        answers = await reader.read()  # until the connection has been idle for too long
 
-    client = await make_client((get("/slow", slow, public),), patience=HASTE)
-    async with connected(client) as (reader, writer):
-        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        await entered.wait()
-        writer.write(b"GET /o HT")
-        asyncio.get_running_loop().call_later(3 * HASTE.head, leave.set)
+    assert statuses(answers) == expected
 
-        answers = await reader.read()
 
-    assert answers.startswith(b"HTTP/1.1 200 ")
-    assert answers.count(b" 408 Request Timeout") == 1
+async def test_a_long_conversation_in_pieces_of_any_size_is_understood(hasty: Client) -> None:
+    chance = random.Random(4)
+    kinds = [
+        (GOT, 404),
+        (POSTED + b"Content-Length: 5\r\n\r\nhello", 200),
+        (CHUNKS + b"5\r\nhello\r\n0\r\n\r\n", 200),
+        (HEAD + b"Content-Length: 3\r\n\r\nabc", 401),
+        (POSTED + b"Content-Length: 70000\r\n\r\n" + b"y" * 70_000, 200),
+    ]
+    sent = chance.choices(kinds, weights=[5, 5, 5, 5, 1], k=200)
+    stream = b"".join(request for request, _ in sent) + b"GET /end HTTP/1.0\r\n\r\n"
+
+    async with connected(hasty) as (reader, writer):
+        answering = asyncio.create_task(reader.read())
+        while stream:
+            size = chance.choice([1, 7, 60, 400, 40_000])
+            writer.write(stream[:size])
+            stream = stream[size:]
+            await asyncio.sleep(0)
+        answers = await answering
+
+    assert statuses(answers) == [*(status for _, status in sent), 404]
 
 
 async def test_a_head_of_many_lines_is_too_large_long_before_it_is_complete(
@@ -355,6 +398,25 @@ async def test_what_follows_what_is_no_http_is_not_kept(
         await reader.read()
 
     assert [line["http.response.status_code"] for line in log] == [200, 400]
+
+
+@pytest.mark.parametrize(
+    "line", [b"Expect: foo\r\n", b""], ids=["an unmet expectation", "another version"]
+)
+async def test_a_refused_request_whose_body_is_none_is_refused_and_no_more(
+    client: Client, log: list[EventDict], line: bytes
+) -> None:
+    version = b"1.1" if line else b"2.0"
+    head = b"POST /open HTTP/" + version + b"\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    async with connected(client) as (reader, writer):
+        writer.write(head + line + b"\r\n")
+        await settle()
+        writer.write(b"zz\r\n")
+
+        answers = await reader.read()
+
+    assert len(re.findall(rb"HTTP/[12]\.[01] ", answers)) == 1
+    assert [each["log_level"] for each in log] == ["info"]
 
 
 @pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0", b"3.0"])
