@@ -17,7 +17,7 @@ from tests.fakes import settle
 from tests.raw import connected, send
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
-HASTE = Patience(idle=0.5, head=0.1, body=0.05, body_rate=10_000, tick=0.01)
+HASTE = Patience(idle=0.6, head=0.25, body=0.3, body_rate=10_000, tick=0.01)
 
 
 async def read_all(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
 from tests.raw import connected, send
 
-HASTE = Patience(idle=0.5, head=0.1, body=0.05, body_rate=10_000, tick=0.01)
+HASTE = Patience(idle=0.5, head=0.2, body=0.15, body_rate=10_000, tick=0.01)
 BEARER = b"Authorization: Bearer " + token().encode() + b"\r\n"
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
