@@ -28,7 +28,7 @@ async def read_all(request: web.Request) -> web.Response:
 def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever clients do, aiohttp has nothing to say of it."""
     yield
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 @pytest.fixture
@@ -267,6 +267,8 @@ async def test_a_flood_of_what_is_no_http_does_not_flood_the_log(
     assert 100 <= len(log) < 150
     assert all(line["log_level"] == "warning" for line in log)
     assert not any("lines_held_back" in line for line in log[:100])
-    while "lines_held_back" not in log[-1]:
+    for _ in range(5000):
+        if "lines_held_back" in log[-1]:
+            break
         await send(client, b"hello\r\n\r\n")
     assert log[-1]["lines_held_back"] > 10

@@ -29,7 +29,7 @@ async def read_all(request: web.Request) -> web.Response:
 def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever clients do, aiohttp has nothing to say of it."""
     yield
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 @pytest.fixture
