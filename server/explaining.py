@@ -83,7 +83,7 @@ async def explain(
             case.key_trouble = next((each.trouble for each in sources if each.trouble), None)
             checks = tuple(_lines(case, _marks(case)))
             return Explanation(error, case.reason, checks)
-        return Explanation(access, None, tuple(_lines(case, dict.fromkeys(_ORDER, "ok"))))
+        return Explanation(access, None, tuple(_lines(case, dict.fromkeys(_ORDER, _OK))))
 
 
 def _authorization(text: str) -> str:

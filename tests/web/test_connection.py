@@ -1,40 +1,29 @@
 """Connections on real sockets: what ordinary clients send in pieces, and what is hardly HTTP."""
 
 import asyncio
-import logging
 import random
 import re
-from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
 from structlog.typing import EventDict
 
-from server.web import authenticated, get, post, public
+from server.web import get, post, public
 from server.web.patience import Patience
 from tests.conftest import Client, MakeClient
 from tests.fakes import settle
 from tests.raw import connected, send
+from tests.web.conftest import read_all
+
+pytestmark = pytest.mark.usefixtures("calm")
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 HASTE = Patience(idle=0.6, head=0.25, body=0.3, body_rate=10_000, tick=0.01)
 
 
-async def read_all(request: web.Request) -> web.Response:
-    return web.Response(body=str(len(await request.read())))
-
-
-@pytest.fixture(autouse=True)
-def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever clients do, aiohttp has nothing to say of it."""
-    yield
-    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
-
-
 @pytest.fixture
-async def hasty(make_client: MakeClient) -> Client:
-    rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
-    return await make_client(rows, patience=HASTE)
+def haste() -> Patience:
+    return HASTE
 
 
 POSTED = b"POST /open HTTP/1.1\r\nHost: x\r\n"

@@ -1,19 +1,20 @@
 """Clients that are slow, on real sockets; with a server that has little patience."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from aiohttp import web
 from structlog.typing import EventDict
 
-from server.web import authenticated, post, public
+from server.web import post, public
 from server.web.patience import Patience
 from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
 from tests.raw import connected, send
+from tests.web.conftest import read_all
+
+pytestmark = pytest.mark.usefixtures("calm")
 
 HASTE = Patience(idle=0.5, head=0.2, body=0.15, body_rate=10_000, tick=0.01)
 BEARER = b"Authorization: Bearer " + token().encode() + b"\r\n"
@@ -21,21 +22,9 @@ HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
-async def read_all(request: web.Request) -> web.Response:
-    return web.Response(body=str(len(await request.read())))
-
-
-@pytest.fixture(autouse=True)
-def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever clients do, aiohttp has nothing to say of it."""
-    yield
-    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
-
-
 @pytest.fixture
-async def hasty(make_client: MakeClient) -> Client:
-    rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
-    return await make_client(rows, patience=HASTE)
+def haste() -> Patience:
+    return HASTE
 
 
 @pytest.mark.parametrize(
