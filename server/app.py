@@ -8,10 +8,12 @@ from aiohttp import ClientSession, web
 
 from server.config import Config
 from server.key_ring import IssuerKeys, KeyRing
+from server.metrics import Metrics
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
-from server.web.cors import Cors, let_pages_call
-from server.web.observation import observe, stamp
+from server.web.answering import sign_answers
+from server.web.cors import Cors
+from server.web.measurement import MEASUREMENT, Measurement
 from server.web.problems import problem_details
 from server.web.protection import protect
 from server.web.routing import Route, RouteTable
@@ -73,15 +75,21 @@ class Keyturn:
         return self._ring.hold(config.issuers, config.jwks, config.jwks.store)
 
 
-def create_api(rows: Iterable[Route], rules: Callable[[], Rules]) -> web.Application:
-    """Make the application that serves *rows* by the *rules* that hold when it is asked."""
+def create_api(
+    rows: Iterable[Route], rules: Callable[[], Rules], metrics: Metrics | None = None
+) -> web.Application:
+    """
+    Make the application that serves *rows* by the *rules* that hold when it is asked.
+
+    Args:
+        metrics: what requests are counted in.
+    """
     app = web.Application()
     table = RouteTable(app, rows)
-    app.middlewares.append(observe)
+    app[MEASUREMENT] = Measurement(Metrics() if metrics is None else metrics)
     app.middlewares.append(problem_details(lambda: rules().realm))
-    let_pages_call(app, lambda: rules().cors)
-    app.middlewares.append(protect(table, lambda: rules().protector))
-    app.on_response_prepare.append(stamp)
+    app.middlewares.append(protect(table, lambda: rules().protector, lambda: rules().cors))
+    sign_answers(app, lambda: rules().cors)
     return app
 
 

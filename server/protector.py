@@ -87,12 +87,10 @@ class ResourceProtector:
         issuer = self._issuer_of(token)
         tell(Check.ISSUER, issuer.policy)
         try:
-            access = await self._judge(token, issuer, tell)
+            return await self._judge(token, issuer, tell)
         except AuthError as error:
             error.evidence = error.evidence or token.evidence(issuer=token.issuer)
             raise
-        self._cache.put(compact, access, issuer.policy, issuer.keys)
-        return access
 
     async def _judge(self, token: UnverifiedToken, issuer: Issuer, tell: Tell) -> AccessToken:
         policy = issuer.policy
@@ -103,8 +101,11 @@ class ResourceProtector:
         # A token that will be refused in any case is not worth a question.
         may_ask = may_be_current(token.claims, policy, now=self._clock())
         keys = await issuer.keys.find(token, may_ask=may_ask)
+        generation = issuer.keys.generation
         tell(Check.KEY, keys)
-        return verify(token, keys, policy, now=self._clock(), tell=tell)
+        access = verify(token, keys, policy, now=self._clock(), tell=tell)
+        self._cache.put(token.compact, access, issuer.keys, generation=generation)
+        return access
 
     def _issuer_of(self, token: UnverifiedToken) -> Issuer:
         try:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,23 +17,31 @@ def cache(size: int = 10) -> TokenCache:
     return TokenCache(TokenCacheSettings(size=size))
 
 
+def keep(tokens: TokenCache, compact: str, access: AccessToken, keys: StaticKeys) -> None:
+    tokens.put(compact, access, keys, generation=keys.generation)
+
+
+def judged(**asked: Any) -> AccessToken:
+    return verify(UnverifiedToken.parse(token()), verification_keys(), policy(**asked), now=NOW)
+
+
 @pytest.fixture(scope="module")
 def access() -> AccessToken:
-    return verify(UnverifiedToken.parse(token()), verification_keys(), policy(), now=NOW)
+    return judged()
 
 
 def test_a_verified_token_is_found_again_and_marked(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache()
 
-    tokens.put("a.b.c", access, policy(), keys)
+    keep(tokens, "a.b.c", access, keys)
 
-    assert tokens.get("a.b.c", now=NOW) == replace(access, cached=True)
+    assert tokens.get("a.b.c", now=NOW) == replace(access, _compact="a.b.c", cached=True)
     assert tokens.get("a.b.d", now=NOW) is None
 
 
 def test_a_verdict_ends_with_its_token(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache()
-    tokens.put("a.b.c", access, policy(leeway=30), keys)
+    keep(tokens, "a.b.c", judged(leeway=30), keys)
 
     assert tokens.get("a.b.c", now=access.expires_at + 29.9)
     assert tokens.get("a.b.c", now=access.expires_at + 30) is None
@@ -41,7 +50,7 @@ def test_a_verdict_ends_with_its_token(access: AccessToken, keys: StaticKeys) ->
 
 def test_a_verdict_ends_when_its_token_is_too_old(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache()
-    tokens.put("a.b.c", access, policy(leeway=0, max_token_age=60), keys)
+    keep(tokens, "a.b.c", judged(leeway=0, max_token_age=60), keys)
 
     assert tokens.get("a.b.c", now=NOW + 49)
     assert tokens.get("a.b.c", now=NOW + 50) is None
@@ -49,7 +58,7 @@ def test_a_verdict_ends_when_its_token_is_too_old(access: AccessToken, keys: Sta
 
 def test_a_verdict_ends_with_its_keys(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache()
-    tokens.put("a.b.c", access, policy(), keys)
+    keep(tokens, "a.b.c", access, keys)
 
     keys.change(key_set(private_key("RSA", "other")))
 
@@ -60,7 +69,7 @@ def test_a_verdict_does_not_outlive_the_use_of_its_keys(
     access: AccessToken, keys: StaticKeys
 ) -> None:
     tokens = cache()
-    tokens.put("a.b.c", access, policy(), keys)
+    keep(tokens, "a.b.c", access, keys)
 
     keys.usable = False
 
@@ -71,11 +80,11 @@ def test_a_full_cache_forgets_what_was_used_least_lately(
     access: AccessToken, keys: StaticKeys
 ) -> None:
     tokens = cache(size=2)
-    tokens.put("a", access, policy(), keys)
-    tokens.put("b", access, policy(), keys)
+    keep(tokens, "a", access, keys)
+    keep(tokens, "b", access, keys)
     tokens.get("a", now=NOW)
 
-    tokens.put("c", access, policy(), keys)
+    keep(tokens, "c", access, keys)
 
     assert [bool(tokens.get(each, now=NOW)) for each in "abc"] == [True, False, True]
 
@@ -83,7 +92,7 @@ def test_a_full_cache_forgets_what_was_used_least_lately(
 def test_a_cache_without_size_keeps_nothing(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache(size=0)
 
-    tokens.put("a", access, policy(), keys)
+    keep(tokens, "a", access, keys)
 
     assert tokens.get("a", now=NOW) is None
 

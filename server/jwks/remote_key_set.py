@@ -102,7 +102,9 @@ class RemoteKeySet:
 
     def vouches_for(self, generation: int) -> bool:
         """Tell whether what was verified under *generation* may still be believed."""
-        return self._refresher.current.generation == generation and self.is_usable
+        current = self._refresher.current
+        ends_at = current.expires_at + self._policy.max_stale
+        return current.generation == generation > 0 and self._now() < ends_at
 
     @property
     def state(self) -> State:

@@ -2,56 +2,113 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from server.oauth.checks import Check, Tell, tell_nobody
 from server.oauth.claims import judge_claims
-from server.oauth.errors import Evidence, InvalidTokenError, Reason
+from server.oauth.errors import Evidence, InvalidTokenError, Reason, loggable_text
+from server.oauth.jose import decode_base64url
 from server.oauth.keys import VerificationKey, canonical_algorithm
 from server.oauth.policy import TokenPolicy
 from server.oauth.unverified_token import UnverifiedToken
 
 
 @dataclass(frozen=True, slots=True)
+class Mandate:
+    """
+    What the access tokens of one client have in common, and share while they are remembered.
+
+    Attributes:
+        issuer: ``iss``, one of those we believe.
+        client_id: ``client_id``, else ``azp``.
+        scopes: what was granted, from all scope claims.
+        key_id: of the key that signed them, as it may be logged.
+        algorithm: as it may be logged.
+    """
+
+    issuer: str
+    client_id: str | None
+    scopes: frozenset[str]
+    key_id: str | None
+    algorithm: str
+
+
+@dataclass(slots=True)
 class AccessToken:
     """
     A verified access token.  Holding one *is* the proof of verification.
 
+    What every request needs is at hand; the rest is read from the token when it is asked for.
+    Frozen for the type checker alone: one is made for each request, and freezing it takes longer
+    than all else that its making takes.
+
     Attributes:
-        issuer: ``iss``, one of those we believe.
+        mandate: what it has in common with others.
         subject: ``sub``; in profile ``jwt`` a token may have none.
-        client_id: ``client_id``, else ``azp``.
-        audience: all of ``aud``.
-        scopes: what was granted, from all scope claims.
-        expires_at: ``exp``, in seconds since the epoch.
-        issued_at: ``iat``, in seconds since the epoch.
         token_id: ``jti``; the only part of a token that may be logged.
-        evidence: what may be logged.
+        believed_until: when it is refused, in seconds since the epoch: ``exp`` with the leeway, or
+            what ends before.
         cached: whether it was verified for an earlier request.
     """
 
-    issuer: str
-    subject: str | None
-    client_id: str | None
-    audience: tuple[str, ...]
-    scopes: frozenset[str]
-    expires_at: float
-    issued_at: float | None
-    token_id: str | None
-    evidence: Evidence
-    _claims_json: bytes
-    cached: bool = False
+    mandate: Final[Mandate]
+    subject: Final[str | None]
+    token_id: Final[str | None]
+    believed_until: Final[float]
+    _compact: Final[str] = field(repr=False)
+    cached: Final[bool] = False
+
+    @property
+    def issuer(self) -> str:
+        """``iss``, one of those we believe."""
+        return self.mandate.issuer
+
+    @property
+    def client_id(self) -> str | None:
+        """``client_id``, else ``azp``."""
+        return self.mandate.client_id
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What was granted, from all scope claims."""
+        return self.mandate.scopes
 
     @property
     def claims(self) -> dict[str, Any]:
-        """
-        All claims, in a copy for whoever asks.
-
-        The token serves many requests; what one of them does to its claims must not reach another.
-        """
-        claims: dict[str, Any] = json.loads(self._claims_json)
+        """All claims, in a copy for whoever asks."""
+        claims: dict[str, Any] = json.loads(decode_base64url(self._compact.split(".")[1]))
         return claims
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        """All of ``aud``."""
+        audience = self.claims["aud"]
+        return (audience,) if isinstance(audience, str) else tuple(audience)
+
+    @property
+    def expires_at(self) -> float:
+        """``exp``, in seconds since the epoch."""
+        expires_at: float = self.claims["exp"]
+        return expires_at
+
+    @property
+    def issued_at(self) -> float | None:
+        """``iat``, in seconds since the epoch."""
+        return self.claims.get("iat")
+
+    @property
+    def evidence(self) -> Evidence:
+        """What may be logged."""
+        mandate = self.mandate
+        return Evidence(
+            issuer=mandate.issuer,
+            key_id=mandate.key_id,
+            algorithm=mandate.algorithm,
+            subject=loggable_text(self.subject),
+            client_id=loggable_text(mandate.client_id),
+            token_id=loggable_text(self.token_id),
+        )
 
 
 def verify(
@@ -77,23 +134,21 @@ def verify(
     if not any(key.verifies(jws.signature, jws.signing_input, algorithm=algorithm) for key in keys):
         raise InvalidTokenError(Reason.BAD_SIGNATURE)
     tell(Check.SIGNATURE, algorithm)
-    evidence = _evidence_of(token)
     try:
         sound = judge_claims(token.claims, policy, now=now, tell=tell)
     except InvalidTokenError as error:
-        error.evidence = evidence
+        error.evidence = _evidence_of(token)
         raise
+    named = token.evidence(issuer=token.issuer)
+    times = sound.times
     return AccessToken(
-        issuer=token.issuer,
-        subject=sound.subject,
-        client_id=sound.client_id,
-        audience=sound.audience,
-        scopes=sound.scopes,
-        expires_at=sound.times.expires_at,
-        issued_at=sound.times.issued_at,
-        token_id=sound.token_id,
-        evidence=evidence,
-        _claims_json=jws.payload,
+        Mandate(
+            token.issuer, sound.client_id, sound.scopes, named.key_id, named.algorithm or algorithm
+        ),
+        sound.subject,
+        sound.token_id,
+        policy.believed_until(expires_at=times.expires_at, issued_at=times.issued_at),
+        token.compact,
     )
 
 
@@ -104,11 +159,7 @@ def _evidence_of(token: UnverifiedToken) -> Evidence:
         issuer=named.issuer,
         key_id=named.key_id,
         algorithm=named.algorithm,
-        subject=_text_or_none(claims.get("sub")),
-        client_id=_text_or_none(claims.get("client_id", claims.get("azp"))),
-        token_id=_text_or_none(claims.get("jti")),
+        subject=loggable_text(claims.get("sub")),
+        client_id=loggable_text(claims.get("client_id", claims.get("azp"))),
+        token_id=loggable_text(claims.get("jti")),
     )
-
-
-def _text_or_none(value: object) -> str | None:
-    return value[:255] if isinstance(value, str) else None

@@ -28,6 +28,9 @@ class Reason(StrEnum):
     KEYS_UNAVAILABLE = "keys_unavailable"
 
 
+LOGGED_LENGTH = 255
+"""Of what was signed, so much is logged, in characters."""
+
 # One sentence for all that is found up to the signature: who cannot sign learns nothing.
 _NOT_FOR_US = "The access token is malformed or was not issued for this API"
 
@@ -55,6 +58,11 @@ class Evidence:
     subject: str | None = None
     client_id: str | None = None
     token_id: str | None = None
+
+
+def loggable_text(value: object) -> str | None:
+    """Give *value*, which was signed, as it may be logged: cut, and nothing where it is no text."""
+    return value[:LOGGED_LENGTH] if isinstance(value, str) else None
 
 
 class AuthError(Exception):

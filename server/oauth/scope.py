@@ -49,7 +49,13 @@ class ScopeRequirement:
 
     def is_met_by(self, access: Grant) -> bool:
         """Tell whether all conditions of one alternative hold."""
-        return any(all(each.holds(access) for each in every) for every in self.alternatives)
+        for every in self.alternatives:
+            for each in every:
+                if not each.holds(access):
+                    break
+            else:
+                return True
+        return False
 
     @property
     def scopes(self) -> tuple[str, ...]:

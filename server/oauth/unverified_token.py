@@ -1,7 +1,7 @@
 """A token that has been read and not believed: RFC 7519 section 7.2."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from server.oauth.errors import Evidence
@@ -16,11 +16,13 @@ class UnverifiedToken:
     What a token says of itself before anyone has checked its signature.
 
     Attributes:
+        compact: its text.
         claims: a JSON object.
         issuer: ``iss``; empty where it is no text, which is nobody's name.
     """
 
-    jws: CompactJWS
+    compact: str = field(repr=False)
+    jws: CompactJWS = field(repr=False)
     claims: Mapping[str, Any]
     issuer: str
 
@@ -38,7 +40,7 @@ class UnverifiedToken:
         except StrictError as error:
             raise malformed(f"its payload {error}") from None
         issuer = claims.get("iss")
-        return cls(jws, claims, issuer if isinstance(issuer, str) else "")
+        return cls(compact, jws, claims, issuer if isinstance(issuer, str) else "")
 
     def evidence(self, *, issuer: str | None) -> Evidence:
         """Give what may be logged of this token: *issuer* is named only if it is configured."""

@@ -9,7 +9,8 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
-from server.web.observation import BEGUN, identify, new_request_id
+from server.web.answering import SERVER_NAME, Sign, write_at_once
+from server.web.exchange import EXCHANGE
 from server.web.patience import BodyWatch, Patience
 from server.web.problems import BrokenBodyError, crashed, problem
 
@@ -17,7 +18,6 @@ from server.web.problems import BrokenBodyError, crashed, problem
 MAX_HEADER_SIZE = 16 * 1024
 # After which a head must be complete; aiohttp would keep two megabytes.
 _MAX_HEAD_SIZE = 64 * 1024
-SERVER_NAME = "keyturn"  # and no version
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -30,14 +30,25 @@ class Connection(web.RequestHandler):
     was sent, which may hold a token.  So is what does not come.
     """
 
-    __slots__ = ("_answered", "_body", "_head_size", "_head_timer", "_is_broken", "_patience")
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_head_size",
+        "_head_timer",
+        "_is_broken",
+        "_patience",
+        "_sign",
+    )
     _answered: StreamReader | None  # the last body whose request has been answered
     _body: StreamReader | None  # the last that has begun to come
     _head_timer: asyncio.TimerHandle | None
 
-    def __init__(self, manager: web.Server, *, patience: Patience, **settings: Any) -> None:
+    def __init__(
+        self, manager: web.Server, *, patience: Patience, sign: Sign | None, **settings: Any
+    ) -> None:
         super().__init__(manager, **settings)
         self._patience = patience
+        self._sign = sign
         self._answered = self._body = None
         self._head_size = 0
         self._head_timer = None
@@ -48,11 +59,13 @@ class Connection(web.RequestHandler):
         if self._is_broken:
             return  # what follows what is no HTTP is none either
         awaits_head = self._awaits_head()
-        known = len(self._messages)
+        messages = self._messages
+        known = len(messages)
         super().data_received(data)
-        if len(self._messages) > known:
-            self._end_head()
-            message, payload = self._messages[-1]
+        if len(messages) > known:
+            if self._head_timer is not None:
+                self._end_head()
+            message, payload = messages[-1]
             if isinstance(message, _ErrInfo):
                 self._is_broken = True
                 self._break_off_body()
@@ -90,21 +103,39 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
     ) -> web.StreamResponse:
         """Answer what never reached a handler, or came to grief in the middle of its answer."""
+        exchange = request[EXCHANGE]
         match exc:
             case BadHttpMessage():
-                response = refusal(_status_of(exc), request_id=new_request_id())
+                exchange.is_readable = False
+                response = refusal(_status_of(exc), request_id=exchange.request_id)
             case BrokenBodyError():
-                response = refusal(400, request_id=identify(request))
+                response = refusal(400, request_id=exchange.request_id)
             case _:
-                response = crashed(request_id=identify(request), error=exc)
+                response = crashed(request_id=exchange.request_id, error=exc)
                 response.headers["Server"] = SERVER_NAME
-        if BEGUN in request:
+        if exchange.begun is not None:
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
         response.force_close()
         # aiohttp answers in HTTP/1.0 here, and would leave it out.
         response.headers["Connection"] = "close"
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send *resp*, and have its line written."""
+        if (
+            self._sign is not None
+            and isinstance(resp, web.Response)
+            and isinstance(request, web.Request)
+            and not self._upgraded
+            and write_at_once(request, resp, self._sign)
+        ):
+            request._finish()  # noqa: SLF001 (as aiohttp does it)
+            self.log_access(request, resp, start_time)
+            return resp, False
+        return await super().finish_response(request, resp, start_time)
 
     def _awaits_head(self) -> bool:
         # Nothing but a head can come now.  Of one that comes behind a request that is still being

@@ -1,12 +1,10 @@
 """Which browsers' pages may call: the Fetch standard's CORS protocol."""
 
 import re
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 from pydantic import AfterValidator
 
 from server.settings import Settings
@@ -48,8 +46,9 @@ class Cors:
 
     def answer_preflight(self, request: web.Request) -> web.Response | None:
         """Answer *request* if it is a preflight of a page that may call."""
-        wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
-        if request.method != hdrs.METH_OPTIONS or wanted is None or not self._admits(request):
+        if request.method != hdrs.METH_OPTIONS or not self._admits(request):
+            return None
+        if hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
             return None
         methods = _methods_of(request)
         if not methods:
@@ -71,29 +70,15 @@ class Cors:
         if not self._origins:
             return
         if not self._any:
-            response.headers.add("Vary", "Origin")
+            response.headers.add(hdrs.VARY, "Origin")
         if self._admits(request):
-            origin = "*" if self._any else request.headers["Origin"]
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+            origin = "*" if self._any else request.headers[hdrs.ORIGIN]
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
 
     def _admits(self, request: web.Request) -> bool:
-        origin = request.headers.get("Origin")
+        origin = request.headers.get(hdrs.ORIGIN)
         return origin is not None and (self._any or origin in self._origins)
-
-
-def let_pages_call(app: web.Application, cors: Callable[[], Cors]) -> None:
-    """Answer preflights before anything is asked of a token, and mark all answers, by *cors*."""
-
-    @web.middleware
-    async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return cors().answer_preflight(request) or await handler(request)
-
-    async def mark(request: web.Request, response: web.StreamResponse) -> None:
-        cors().mark(request, response)
-
-    app.middlewares.append(answer_preflight)
-    app.on_response_prepare.append(mark)
 
 
 def _methods_of(request: web.Request) -> set[str]:

@@ -1,6 +1,6 @@
 """Below the application: what is listened with, and what is seen to before any middleware."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -9,35 +9,38 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from server.web.connection import MAX_HEADER_SIZE, SERVER_NAME, Connection, Handle, refusal
-from server.web.observation import RequestLog, identify, new_request_id
-from server.web.patience import EXPECTATION, USUAL_PATIENCE, Patience
+from server.metrics import Metrics
+from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
+from server.web.connection import MAX_HEADER_SIZE, Connection, Handle, refusal
+from server.web.exchange import EXCHANGE, Exchange
+from server.web.measurement import MEASUREMENT, Measurement
+from server.web.observation import RequestLog
+from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.throttle import Throttle
 
 _CONTINUE = "100-continue"
 
-_UNREADABLE = web.RequestKey("unreadable", bool)
+_VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
 _RequestFactory = Callable[..., web.BaseRequest]
 
 
 def _tolerant(make: _RequestFactory) -> _RequestFactory:
-    def make_request(message: RawRequestMessage, *connection: Any, **named: Any) -> web.BaseRequest:
+    def make_request(message: RawRequestMessage, *connection: Any) -> web.BaseRequest:
+        expectation, is_readable = None, True
         if hdrs.EXPECT in message.headers:
             # aiohttp would invite the body of a stranger before anything is asked of him.
-            expected = message.headers[hdrs.EXPECT]
+            expectation = message.headers[hdrs.EXPECT].lower()
             others = [each for each in message.headers.items() if each[0].lower() != "expect"]
             message = message._replace(headers=CIMultiDictProxy(CIMultiDict(others)))
-            request = make_request(message, *connection, **named)
-            request[EXPECTATION] = expected.lower()
-            return request
         try:
-            return make(message, *connection, **named)
+            request = make(message, *connection)
         except ValueError:
             # An address that is none (an impossible host) would end the connection in silence.
-            request = make(message._replace(url=URL("/")), *connection, **named)
-            request[_UNREADABLE] = True
-            return request
+            request, is_readable = make(message._replace(url=URL("/")), *connection), False
+        sent_id = message.headers.get(X_REQUEST_ID)
+        request[EXCHANGE] = Exchange(sent_id, expectation, is_readable=is_readable)
+        return request
 
     return make_request
 
@@ -45,19 +48,23 @@ def _tolerant(make: _RequestFactory) -> _RequestFactory:
 def _at_the_door(handle: Handle) -> Handle:
     # What aiohttp would see to before any middleware.
     async def judge(request: web.BaseRequest) -> web.StreamResponse:
-        if _UNREADABLE in request:
-            return refusal(400, request_id=new_request_id())
-        if not HttpVersion10 <= request.version <= HttpVersion11:
-            return refusal(505, request_id=identify(request))
-        if request.get(EXPECTATION, _CONTINUE) != _CONTINUE:
-            return refusal(417, request_id=identify(request))
+        exchange = request[EXCHANGE]
+        if not exchange.is_readable:
+            return refusal(400, request_id=exchange.request_id)
+        if request.version not in _VERSIONS:
+            return refusal(505, request_id=exchange.request_id)
+        if exchange.expectation not in {None, _CONTINUE}:
+            return refusal(417, request_id=exchange.request_id)
         return await handle(request)
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    def answer(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        exchange = request[EXCHANGE]
         connection = request.protocol
         if isinstance(connection, Connection) and not request.content.is_eof():
-            return await connection.handle_with_patience(request, judge)
-        return await judge(request)
+            return connection.handle_with_patience(request, judge)
+        if exchange.is_readable and exchange.expectation is None and request.version in _VERSIONS:
+            return handle(request)  # the usual case, and no coroutine more for it
+        return judge(request)
 
     return answer
 
@@ -90,16 +97,24 @@ class Runner(web.AppRunner):
         patience: Patience = USUAL_PATIENCE,
     ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
-        app.on_response_prepare.append(_name_no_version)
+        signed = SIGN in app and len(app.on_response_prepare) == 1
+        if SIGN not in app:
+            app.on_response_prepare.append(_name_no_version)
         self._connection_settings: dict[str, Any] = {
-            "access_log_class": partial(RequestLog, unreadable=Throttle(burst=100, rate=10)),
             "patience": patience,
+            "sign": app[SIGN] if signed else None,
             "keepalive_timeout": patience.idle,
             "max_field_size": MAX_HEADER_SIZE,
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,
         }
-        if not log_requests:
+        if log_requests:
+            self._connection_settings["access_log_class"] = partial(
+                RequestLog,
+                unreadable=Throttle(burst=100, rate=10),
+                measurement=app.get(MEASUREMENT) or Measurement(Metrics()),
+            )
+        else:
             self._connection_settings["access_log"] = None
 
     async def _make_server(self) -> web.Server:

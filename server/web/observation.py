@@ -1,63 +1,27 @@
-"""One line for each request, whatever became of it."""
+"""One line for each request, and one measurement, whatever became of it."""
 
-import asyncio
 import re
-import secrets
 from logging import Logger
 from time import monotonic
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.typedefs import Handler
+from multidict import istr
 
-from server.oauth.errors import AuthError, Evidence, InsufficientScopeError, KeysUnavailableError
-from server.web.routing import ACCESS_TOKEN
+from server.oauth.access_token import AccessToken
+from server.oauth.errors import LOGGED_LENGTH, AuthError, Evidence, InsufficientScopeError
+from server.web.exchange import EXCHANGE, Exchange
+from server.web.measurement import Measurement
 from server.web.throttle import Throttle
-
-REQUEST_ID = web.RequestKey("request_id", str)
-AUTH_ERROR = web.RequestKey("auth_error", AuthError)
-BEGUN = web.RequestKey("begun", web.StreamResponse)
-_STARTED_AT = web.RequestKey("started_at", float)
 
 _MAX_USER_AGENT = 512
 _SERVER_ERROR = 500
+_VERSION_NOT_SUPPORTED = 505
 
-_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
-
-
-def new_request_id() -> str:
-    """Make a request id that nobody has used."""
-    return secrets.token_hex(12)
-
-
-def identify(request: web.BaseRequest) -> str:
-    """Give the request's id: the client's, if it is fit, else a new one."""
-    if REQUEST_ID not in request:
-        sent = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = sent if _ACCEPTED_ID.fullmatch(sent) else new_request_id()
-    return request[REQUEST_ID]
-
-
-@web.middleware
-async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, and see that one that is cut off leaves its line too."""
-    identify(request)
-    request[_STARTED_AT] = monotonic()
-    try:
-        return await handler(request)
-    except asyncio.CancelledError:
-        # The server gave up on it while stopping: nothing was answered.
-        _write_line(request, None, monotonic() - request[_STARTED_AT])
-        raise
-
-
-async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id on its answer, and take note that it has begun."""
-    response.headers["X-Request-Id"] = identify(request)
-    request[BEGUN] = response
+_TRACE_PARENT = istr("traceparent")
+_TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class RequestLog(AbstractAccessLogger):
@@ -69,101 +33,98 @@ class RequestLog(AbstractAccessLogger):
 
     Args:
         unreadable: bounds the lines of what could not be parsed.
+        measurement: counts them all.
     """
 
-    def __init__(self, logger: Logger, log_format: str, *, unreadable: Throttle) -> None:
+    def __init__(
+        self, logger: Logger, log_format: str, *, unreadable: Throttle, measurement: Measurement
+    ) -> None:
         super().__init__(logger, log_format)
         self._unreadable = unreadable
+        self._measurement = measurement
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line of a request that was answered."""
+        exchange = request[EXCHANGE]
         # The loop's clock, which aiohttp reads, goes by milliseconds under uvloop.
-        started_at = request.get(_STARTED_AT)
-        if started_at is not None:
-            _write_line(request, response, monotonic() - started_at)
-        elif self._unreadable.admits():
-            _write_line(request, response, time, held_back=self._unreadable.take_held_back())
+        if exchange.started_at is not None:
+            seconds = monotonic() - exchange.started_at
+            self._measurement.take(request.method, exchange, response.status, seconds)
+            write_line(request, exchange, response.status, seconds)
+            return
+        self._measurement.take(request.method, exchange, response.status, time)
+        if self._unreadable.admits():
+            held_back = self._unreadable.take_held_back()
+            write_line(request, exchange, response.status, time, held_back=held_back)
 
 
-def _write_line(
+def write_line(
     request: web.BaseRequest,
-    response: web.StreamResponse | None,
+    exchange: Exchange,
+    status: int | None,
     seconds: float,
     *,
     held_back: int = 0,
 ) -> None:
-    fields: dict[str, Any] = {}
-    if isinstance(request, web.Request) and REQUEST_ID in request:
-        fields |= _of_request(request)
-    elif response is not None:
-        # What could not be parsed has neither method nor path.
-        fields["request_id"] = response.headers.get("X-Request-Id")
-    if response is not None:
-        fields["http.response.status_code"] = response.status
+    """Write the line of a request, which has no *status* if nothing was answered."""
+    fields: dict[str, Any] = {"request_id": exchange.request_id}
+    # What could not be parsed has neither method nor path.
+    if exchange.is_readable:
+        _add_request(fields, request, exchange)
+    if status is not None:
+        fields["http.response.status_code"] = status
     fields["duration_ms"] = round(seconds * 1000, 3)
     fields["client.address"] = request.remote
-    fields |= _of_decision(request)
-    fields["lines_held_back"] = held_back or None
-    fields = {name: value for name, value in fields.items() if value is not None}
+    fields["auth.outcome"] = exchange.outcome
+    if exchange.error is not None:
+        _add_refusal(fields, exchange.error, exchange.access)
+    elif exchange.access is not None:
+        _add_access(fields, exchange.access)
+    if held_back:
+        fields["lines_held_back"] = held_back
     log = structlog.get_logger()
-    match response and response.status, fields["auth.outcome"]:
-        case 505, _:
-            log.info("request", **fields)  # the client's choice, as it is of a version
-        case int(status), outcome if status >= _SERVER_ERROR and outcome != "unavailable":
-            log.error("request", **fields)
-        case _, "unavailable":
-            log.warning("request", **fields)
-        case _ if "http.request.method" not in fields:
-            log.warning("request", **fields)
-        case _:
-            log.info("request", **fields)
+    if exchange.outcome == "unavailable" or not exchange.is_readable:
+        log.warning("request", **fields)
+    # A version of HTTP is the client's choice, and so is its refusal.
+    elif status is not None and status >= _SERVER_ERROR and status != _VERSION_NOT_SUPPORTED:
+        log.error("request", **fields)
+    else:
+        log.info("request", **fields)
 
 
-def _of_request(request: web.Request) -> dict[str, Any]:
-    trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-    resource = _resource_of(request)
-    return {
-        "request_id": request[REQUEST_ID],
-        "trace_id": trace and trace[1],
-        "span_id": trace and trace[2],
-        "http.request.method": request.method,
-        # As it was sent: the decoded path could write what it likes.
-        "url.path": request.rel_url.raw_path,
-        "http.route": resource and resource.canonical,
-        "user_agent.original": request.headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
-    }
+def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exchange) -> None:
+    headers = request.headers
+    if _TRACE_PARENT in headers and (trace := _TRACE.fullmatch(headers[_TRACE_PARENT])):
+        fields["trace_id"], fields["span_id"] = trace.groups()
+    fields["http.request.method"] = request.method
+    # As it was sent: the decoded path could write what it likes.
+    fields["url.path"] = request.rel_url.raw_path
+    if exchange.served is not None:
+        fields["http.route"] = exchange.served.template
+    if agent := headers.get(hdrs.USER_AGENT):
+        fields["user_agent.original"] = agent[:_MAX_USER_AGENT]
 
 
-def _resource_of(request: web.Request) -> web.AbstractResource | None:
-    try:
-        return request.match_info.route.resource
-    except AssertionError:
-        return None  # it came to grief before it was matched
+def _add_access(fields: dict[str, Any], access: AccessToken) -> None:
+    # What the evidence would tell, without making it for each request.
+    mandate = access.mandate
+    fields["auth.issuer"] = mandate.issuer
+    if access.subject is not None:
+        fields["auth.subject"] = access.subject
+    if mandate.client_id is not None:
+        fields["auth.client_id"] = mandate.client_id[:LOGGED_LENGTH]
+    if access.token_id is not None:
+        fields["auth.token_id"] = access.token_id[:LOGGED_LENGTH]
+    if mandate.key_id is not None:
+        fields["auth.kid"] = mandate.key_id
+    fields["auth.alg"] = mandate.algorithm
+    fields["auth.cached"] = access.cached
 
 
-def _of_decision(request: web.BaseRequest) -> dict[str, Any]:
-    error = request.get(AUTH_ERROR)
-    access = request.get(ACCESS_TOKEN)
-    if error is not None:
-        outcome = "unavailable" if isinstance(error, KeysUnavailableError) else "refused"
-        missing = error.missing if isinstance(error, InsufficientScopeError) else ()
-        return {
-            "auth.outcome": outcome,
-            "auth.reason": error.reason.value,
-            **_of_evidence(error.evidence or (access and access.evidence) or Evidence()),
-            "auth.scopes_missing": list(missing) or None,
-        }
-    if access is not None:
-        return {
-            "auth.outcome": "granted",
-            **_of_evidence(access.evidence),
-            "auth.cached": access.cached,
-        }
-    return {"auth.outcome": "anonymous"}
-
-
-def _of_evidence(evidence: Evidence) -> dict[str, Any]:
-    return {
+def _add_refusal(fields: dict[str, Any], error: AuthError, access: AccessToken | None) -> None:
+    fields["auth.reason"] = error.reason.value
+    evidence = error.evidence or (access.evidence if access is not None else Evidence())
+    told = {
         "auth.issuer": evidence.issuer,
         "auth.subject": evidence.subject,
         "auth.client_id": evidence.client_id,
@@ -171,3 +132,6 @@ def _of_evidence(evidence: Evidence) -> dict[str, Any]:
         "auth.kid": evidence.key_id,
         "auth.alg": evidence.algorithm,
     }
+    fields |= {name: value for name, value in told.items() if value is not None}
+    if isinstance(error, InsufficientScopeError) and error.missing:
+        fields["auth.scopes_missing"] = list(error.missing)

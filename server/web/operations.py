@@ -9,7 +9,8 @@ from aiohttp import web
 
 from server.jwks.journal import Result, Trigger
 from server.jwks.snapshot import Status
-from server.web.observation import observe, stamp
+from server.web.answering import sign_answers
+from server.web.cors import Cors, CorsSettings
 from server.web.problems import problem_details
 
 
@@ -26,6 +27,9 @@ class IssuerKeys(Protocol):
 
     async def refresh(self, trigger: Trigger, /) -> Result:
         """Fetch the keys."""
+
+
+_NO_PAGES = Cors(CorsSettings())
 
 
 def operations_app(
@@ -52,8 +56,8 @@ def operations_app(
         rows = [_row(each.status) | {"result": result} for each, result in pairs]
         return _answer({"status": status(), "issuers": rows})
 
-    app = web.Application(middlewares=[observe, problem_details(lambda: "operations")])
-    app.on_response_prepare.append(stamp)
+    app = web.Application(middlewares=[problem_details(lambda: "operations")])
+    sign_answers(app, lambda: _NO_PAGES)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_post("/jwks/refresh", refresh)

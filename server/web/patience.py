@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from aiohttp import HttpVersion11, web
 from aiohttp.streams import StreamReader
 
+from server.web.exchange import EXCHANGE
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -27,13 +29,10 @@ class Patience:
 
 USUAL_PATIENCE = Patience()
 
-EXPECTATION = web.RequestKey("expectation", str)
-"""What the client expects before it sends the body (RFC 9110 section 10.1.1)."""
-
 
 async def invite_body(request: web.Request) -> None:
     """Tell a client that waits for it that its body is welcome."""
-    if EXPECTATION in request and request.version >= HttpVersion11:
+    if request[EXCHANGE].expectation is not None and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
 

@@ -1,9 +1,11 @@
 """Every error becomes a problem document, here and nowhere else: RFC 9457."""
 
+import asyncio
 import math
 import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -14,7 +16,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from server.oauth.challenge import Challenge
 from server.oauth.errors import AuthError, KeysUnavailableError
-from server.web.observation import AUTH_ERROR, BEGUN, REQUEST_ID
+from server.web.exchange import EXCHANGE, Exchange
+from server.web.observation import write_line
 
 _BODY_READERS = frozenset(
     reader.__code__ for reader in (web.BaseRequest.text, web.BaseRequest.json, web.BaseRequest.post)
@@ -35,27 +38,40 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = request[REQUEST_ID]
+        exchange = request[EXCHANGE]
+        exchange.started_at = monotonic()
         try:
             response = await handler(request)
-            if not isinstance(response, web.StreamResponse):
-                raise TypeError(type(response))  # noqa: TRY301 (a crash like any other)
-        except Exception as error:
-            if isinstance(error, ConnectionError) and _has_gone(request):
-                return request[BEGUN] if BEGUN in request else problem(400, request_id=request_id)
-            if BEGUN in request:
-                broken = isinstance(error, web.HTTPRequestTimeout) or _is_about_the_body(error)
-                raise (BrokenBodyError if broken else MidAnswerError) from error
-            if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
-                raise
-            if isinstance(error, AuthError):
-                request[AUTH_ERROR] = error
-            return _answer_to(error, realm=realm(), request_id=request_id)
-        if BEGUN in request and request[BEGUN] is not response:
+        except asyncio.CancelledError:
+            # The server gave up on it while stopping: nothing was answered, and it leaves its line.
+            write_line(request, exchange, None, monotonic() - exchange.started_at)
+            raise
+        except Exception as error:  # noqa: BLE001 (told apart, and none is lost)
+            return _rescue(request, exchange, error, realm=realm)
+        if exchange.begun is not None and exchange.begun is not response:
             raise MidAnswerError
+        # Most are exactly this, which is quicker to see.
+        if response.__class__ is not web.Response and not isinstance(response, web.StreamResponse):
+            error = TypeError(type(response))
+            return crashed(request_id=exchange.request_id, error=error)
         return response
 
     return answer_errors
+
+
+def _rescue(
+    request: web.Request, exchange: Exchange, error: Exception, *, realm: Callable[[], str]
+) -> web.StreamResponse:
+    if isinstance(error, ConnectionError) and _has_gone(request):
+        return exchange.begun or problem(400, request_id=exchange.request_id)
+    if exchange.begun is not None:
+        broken = isinstance(error, web.HTTPRequestTimeout) or _is_about_the_body(error)
+        raise (BrokenBodyError if broken else MidAnswerError) from error
+    if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+        raise error
+    if isinstance(error, AuthError):
+        exchange.refuse(error)
+    return _answer_to(error, realm=realm(), request_id=exchange.request_id)
 
 
 def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response:

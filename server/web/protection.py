@@ -1,14 +1,16 @@
 """From a route's declaration to the decision."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from server.oauth.errors import InvalidRequestError
 from server.oauth.scope import ScopeRequirement
 from server.protector import ResourceProtector
+from server.web.cors import Cors
+from server.web.exchange import EXCHANGE
 from server.web.patience import invite_body
 from server.web.routing import ACCESS_TOKEN, RouteTable
 
@@ -22,37 +24,52 @@ _TOKEN_FIELD = re.compile(
 )
 
 
-def protect(table: RouteTable, protector: Callable[[], ResourceProtector]) -> Middleware:
+def protect(
+    table: RouteTable, protector: Callable[[], ResourceProtector], cors: Callable[[], Cors]
+) -> Middleware:
     """Make the middleware that lets through what *protector* admits to the routes of *table*."""
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        access = table.access_of(request)
-        if access is None:
+        exchange = request[EXCHANGE]
+        exchange.served = served = table.find(request)
+        # A preflight is asked for no token, whatever route it is for.
+        if request.method == hdrs.METH_OPTIONS and (answer := cors().answer_preflight(request)):
+            return answer
+        if served is None:
             return await handler(request)
-        if isinstance(access, ScopeRequirement):
-            authorization = request.headers.getall("Authorization", ())
-            if "access_token" in request.query and _is_bearer(authorization):
-                raise InvalidRequestError
-            request[ACCESS_TOKEN] = await protector().admit(authorization, access)
+        headers = request.headers
+        if isinstance(served.access, ScopeRequirement):
+            authorization = headers.getall(hdrs.AUTHORIZATION, ())
+            if request.query_string:
+                _refuse_token_in_query(request, authorization)
+            access = await protector().admit(authorization, served.access)
+            exchange.admit(access)
+            request[ACCESS_TOKEN] = access
         # From here on its sender is welcome, and the body may be read.
-        _refuse_packed_body(request)
-        await invite_body(request)
-        if isinstance(access, ScopeRequirement):
-            await _refuse_token_in_form(request)
+        if hdrs.CONTENT_ENCODING in headers:
+            _refuse_packed_body(request)
+        if request.can_read_body:
+            await invite_body(request)
+            if isinstance(served.access, ScopeRequirement):
+                await _refuse_token_in_form(request)
         return await handler(request)
 
     return admit
 
 
-def _is_bearer(authorization: list[str] | tuple[()]) -> bool:
+def _refuse_token_in_query(request: web.Request, authorization: Sequence[str]) -> None:
+    if "access_token" in request.query and _is_bearer(authorization):
+        raise InvalidRequestError
+
+
+def _is_bearer(authorization: Sequence[str]) -> bool:
     return any(value.lower().startswith("bearer ") for value in authorization)
 
 
 async def _refuse_token_in_form(request: web.Request) -> None:
     # After admission: the body of a stranger is not read.  RFC 6750 section 2.
-    is_form = request.content_type == _FORM and request.can_read_body
-    if is_form and _TOKEN_FIELD.search(await request.read()):
+    if request.content_type == _FORM and _TOKEN_FIELD.search(await request.read()):
         raise InvalidRequestError
 
 

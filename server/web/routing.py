@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aiohttp import hdrs, web
 
 from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement
+
+if TYPE_CHECKING:
+    from server.metrics import Spread
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -81,6 +84,25 @@ def delete(path: str, handler: Handler, access: Access) -> Route:
     return route(hdrs.METH_DELETE, path, handler, access)
 
 
+class Served:
+    """
+    One row, as requests meet it.
+
+    Attributes:
+        access: what is asked of them.
+        template: its path, for the log and the metrics.
+        durations: what they are counted in, by the status of the answer.
+    """
+
+    __slots__ = ("access", "durations", "method", "template")
+
+    def __init__(self, method: str, template: str, access: Access) -> None:
+        self.method = method
+        self.template = template
+        self.access = access
+        self.durations: dict[int, Spread] = {}
+
+
 class RouteTable:
     """The rows as *app* serves them: what may be asked of each of its routes."""
 
@@ -91,7 +113,7 @@ class RouteTable:
         Raises:
             RouteTableError: a row is no route, says nothing of access, or stands there twice.
         """
-        self._access: dict[web.AbstractRoute, Access] = {}
+        self._served: dict[web.AbstractRoute, Served] = {}
         rows = tuple(rows)
         declared: dict[tuple[str, str], Route] = {}
         for row in rows:
@@ -109,24 +131,26 @@ class RouteTable:
                     raise RouteTableError(f"HEAD {row.path} must have the rule of GET")
         app.on_startup.append(self._hold)
 
-    def access_of(self, request: web.Request) -> Access | None:
-        """Give what the matched route asks; nothing where no route matched."""
+    def find(self, request: web.Request) -> Served | None:
+        """Give the row that *request* was matched with; nothing where no route matched."""
         match = request.match_info
-        if match.http_exception is not None:
-            return None
         # By the matched route, not by the path: a path can be written in many ways.
-        return self._access[match.route]
+        served = self._served.get(match.route)
+        if served is None and match.http_exception is None:
+            raise KeyError(match.route)
+        return served
 
     def _add(self, app: web.Application, method: str, row: Route) -> None:
         try:
             added = app.router.add_route(method, row.path, row.handler)
         except (RuntimeError, ValueError, AssertionError) as error:
             raise RouteTableError(f"{row.method} {row.path}: {error}") from error
-        self._access[added] = row.access
+        template = added.resource.canonical if added.resource is not None else row.path
+        self._served[added] = Served(method, template, row.access)
 
     async def _hold(self, app: web.Application) -> None:
         for known in app.router.routes():
-            if known not in self._access:
+            if known not in self._served:
                 raise RouteTableError(f"{known.method} {_path_of(known)} is not in the route table")
 
 

@@ -1,4 +1,5 @@
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -6,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.oauth.access_token import AccessToken
-from server.oauth.errors import Evidence
+from server.oauth.access_token import AccessToken, Mandate
 from server.oauth.scope import (
     ScopeRequirement,
     authenticated,
@@ -23,18 +23,9 @@ granted = st.frozensets(names)
 
 
 def holding(scopes: frozenset[str] = frozenset(), **claims: Any) -> AccessToken:
-    return AccessToken(
-        issuer="https://issuer.example/",
-        subject="user-1",
-        client_id=None,
-        audience=(),
-        scopes=scopes,
-        expires_at=0,
-        issued_at=None,
-        token_id=None,
-        evidence=Evidence(),
-        _claims_json=json.dumps(claims).encode(),
-    )
+    payload = urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    mandate = Mandate("https://issuer.example/", None, scopes, None, "RS256")
+    return AccessToken(mandate, "user-1", None, 0.0, f"e30.{payload}.AA")
 
 
 @given(granted, granted, names)
