@@ -14,7 +14,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from server import __version__
+from server import __version__, logs
 from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
@@ -28,7 +28,8 @@ from server.web.operations import operations_app
 _FINISH_REQUESTS = 6.0
 _GIVE_UP_REQUESTS = 7.0
 _GIVE_UP = 1.0
-_END = 9.5
+_END = 9.3
+_LAST_LINES = 0.3
 _BACKLOG = 1024
 
 
@@ -60,10 +61,7 @@ class Signals:
 
 def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> None:
     """Run *main* on the fastest event loop there is, until it is told to stop."""
-    # A thread that a handler has left running would keep the process for as long as it likes.
-    last_resort = threading.Timer(_END, os._exit, [0])
-    last_resort.daemon = True
-
+    last_resort = _last_resort()
     had_terminal = os.isatty(0)
 
     async def until_stopped() -> None:
@@ -87,9 +85,24 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> None:
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await main(signals)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(until_stopped())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(until_stopped())
+    finally:
+        logs.close()
     last_resort.cancel()
+
+
+def _last_resort() -> threading.Timer:
+    # A thread that a handler has left running would keep the process for as long as it likes.
+    timer = threading.Timer(_END, _end)
+    timer.daemon = True
+    return timer
+
+
+def _end() -> None:
+    logs.close(_LAST_LINES)
+    os._exit(0)
 
 
 async def serve(

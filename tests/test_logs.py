@@ -1,7 +1,6 @@
 import json
 import logging
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from server import logs
 from server.logs import LogSettings, configure
 
 Read = Callable[[], str]
@@ -19,6 +19,7 @@ def _leave_no_trace() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    logs.close()
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -28,7 +29,7 @@ def _leave_no_trace() -> Iterator[None]:
 @pytest.fixture
 def read(capfdbinary: pytest.CaptureFixture[bytes]) -> Read:
     def out() -> str:
-        sys.stdout.flush()
+        assert logs.flush()
         return capfdbinary.readouterr().out.decode()
 
     return out
