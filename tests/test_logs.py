@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from server import logs
+from server.log_rendering import JSONRenderer
 from server.logs import LogSettings, configure
 
 Read = Callable[[], str]
@@ -183,3 +185,105 @@ def test_on_a_console_a_traceback_shows_no_variables(read: Read) -> None:
 
     assert "ValueError" in (lines := read())
     assert "eyJ.s3cret" not in lines.replace('token = "eyJ.s3cret"', "")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"url.path": "/" + "x" * 8000},
+        {"a": "\x00" * 5000, "b": "é" * 5000},
+        {"a": ["x" * 3000] * 3},
+        {"a": [["x"] * 100] * 100, "b": {"c": "d" * 5000}},
+        {f"field {number}": "x" * 100 for number in range(100)},
+        {f"field {number}": 1 for number in range(1000)},
+        {"a": "\udc80" * 9000},
+    ],
+)
+def test_a_line_fits_into_what_is_written_in_one_piece(read: Read, fields: dict[str, Any]) -> None:
+    setup(format="json")
+
+    structlog.get_logger().info("request", **fields, last=1)
+
+    (line,) = read().splitlines()
+    assert json.loads(line)["event"] == "request"
+    assert len(line.encode()) < 4096
+
+
+def test_a_long_traceback_keeps_its_end(read: Read) -> None:
+    setup(format="json")
+
+    try:
+        raise ValueError("x" * 10_000 + " the cause")
+    except ValueError:
+        structlog.get_logger().exception("server.error", request_id="r")
+
+    event = json.loads(read())
+    assert event["exception"].startswith("Traceback")
+    assert event["exception"].endswith("the cause")
+    assert event["request_id"] == "r"
+
+
+def test_each_second_has_its_date() -> None:
+    now = 1_700_000_000.25
+    render = JSONRenderer(clock=lambda: now)
+
+    assert b'"2023-11-14T22:13:20.250000Z"' in render(None, "info", {"event": "x"})
+    now += 1
+    assert b'"2023-11-14T22:13:21.250000Z"' in render(None, "info", {"event": "x"})
+
+
+@pytest.mark.parametrize("settings", [{"format": "json"}, {"format": "console"}])
+def test_emit_writes_what_the_logger_writes(read: Read, settings: dict[str, str]) -> None:
+    setup(level="warning", **settings)
+
+    logs.emit("info", {"event": "held back"})
+    logs.emit("warning", {"event": "told", "field": 1})
+    logs.get().warning("told", field=1)
+
+    first, second = (re.sub(r"\d\d:\d\d:[\d.]+", "", line) for line in read().splitlines())
+    assert first == second
+    assert "told" in first
+
+
+def test_what_is_emitted_can_be_captured() -> None:
+    setup(format="json")
+
+    with capture_logs() as events:
+        logs.emit("info", {"event": "x", "field": 1})
+        logs.get().info("y")
+
+    assert events == [
+        {"event": "x", "field": 1, "log_level": "info"},
+        {"event": "y", "log_level": "info"},
+    ]
+
+
+def test_the_logger_obeys_whoever_configured_last(read: Read) -> None:
+    setup(format="json", level="error")
+    logs.get().info("held back")
+    setup(format="json", level="info")
+
+    logs.get().info("told")
+
+    assert json.loads(read())["event"] == "told"
+
+
+def test_configuring_anew_loses_no_line(read: Read) -> None:
+    setup(format="json")
+    structlog.get_logger().info("x")
+    setup(format="console")
+    structlog.get_logger().info("y")
+
+    first, second = read().splitlines()
+    assert json.loads(first)["event"] == "x"
+    assert "y" in second
+
+
+def test_without_a_thread_lines_are_written_at_once(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    configure(LogSettings(format="json"), threaded=False)
+
+    structlog.get_logger().info("x")
+
+    assert json.loads(capfdbinary.readouterr().out)["event"] == "x"
