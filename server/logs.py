@@ -54,6 +54,8 @@ def configure(settings: LogSettings, *, threaded: bool = True) -> None:
         cache_logger_on_first_use=False,
     )
     _take_over_stdlib()
+    atexit.unregister(close)
+    atexit.register(close)
 
 
 def configure_for_tests() -> None:
@@ -99,6 +101,7 @@ def flush(seconds: float = _LAST_LINES) -> bool:
 
 def close(seconds: float = _LAST_LINES) -> bool:
     """Do as ``flush``, and write at once, without a thread, what is logged later."""
+    atexit.unregister(close)  # a reader that is stuck is waited for once
     return _writer.close(seconds)
 
 
@@ -132,7 +135,6 @@ def _report_dropped(lines: int) -> None:
 _kept = _Kept()
 _writer = LineWriter(_report_dropped)
 os.register_at_fork(after_in_child=_writer.start_afresh)
-atexit.register(close)
 
 
 def _attach(*, prompt: bool, threaded: bool) -> None:
