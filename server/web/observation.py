@@ -5,11 +5,11 @@ from logging import Logger
 from time import monotonic
 from typing import Any
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 from multidict import istr
 
+from server import logs
 from server.oauth.access_token import AccessToken
 from server.oauth.errors import LOGGED_LENGTH, AuthError, Evidence, InsufficientScopeError
 from server.web.exchange import EXCHANGE, Exchange
@@ -67,7 +67,7 @@ def write_line(
     held_back: int = 0,
 ) -> None:
     """Write the line of a request, which has no *status* if nothing was answered."""
-    fields: dict[str, Any] = {"request_id": exchange.request_id}
+    fields: dict[str, Any] = {"event": "request", "request_id": exchange.request_id}
     # What could not be parsed has neither method nor path.
     if exchange.is_readable:
         _add_request(fields, request, exchange)
@@ -82,14 +82,16 @@ def write_line(
         _add_access(fields, exchange.access)
     if held_back:
         fields["lines_held_back"] = held_back
-    log = structlog.get_logger()
+    logs.emit(_level_of(exchange, status), fields)
+
+
+def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
     if exchange.outcome == "unavailable" or not exchange.is_readable:
-        log.warning("request", **fields)
+        return "warning"
     # A version of HTTP is the client's choice, and so is its refusal.
-    elif status is not None and status >= _SERVER_ERROR and status != _VERSION_NOT_SUPPORTED:
-        log.error("request", **fields)
-    else:
-        log.info("request", **fields)
+    if status is not None and status >= _SERVER_ERROR and status != _VERSION_NOT_SUPPORTED:
+        return "error"
+    return "info"
 
 
 def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exchange) -> None:

@@ -10,6 +10,7 @@ from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
 from server.web.operations import operations_app
+from tests.conftest import Client, KeyturnServer
 from tests.fakes import FakeClock, FakeIssuer
 from tests.minting import key_set
 
@@ -35,7 +36,7 @@ def operations(clock: FakeClock, log: list[EventDict]) -> Operations:
 
 
 async def ready(aiohttp_client: AiohttpClient, operations: Operations) -> tuple[int, object]:
-    client = await aiohttp_client(operations.app)
+    client: Client = await aiohttp_client(KeyturnServer(operations.app))
     response = await client.get("/readyz")
     return response.status, await response.json()
 
@@ -43,7 +44,7 @@ async def ready(aiohttp_client: AiohttpClient, operations: Operations) -> tuple[
 async def test_the_process_is_alive_without_keys(
     aiohttp_client: AiohttpClient, operations: Operations
 ) -> None:
-    client = await aiohttp_client(operations.app)
+    client: Client = await aiohttp_client(KeyturnServer(operations.app))
 
     assert (await client.get("/livez")).status == 200
 
@@ -97,7 +98,7 @@ async def test_while_draining_it_is_not_ready(
 async def test_a_refresh_that_is_forced_tells_what_became_of_it(
     aiohttp_client: AiohttpClient, operations: Operations, clock: FakeClock
 ) -> None:
-    client = await aiohttp_client(operations.app)
+    client: Client = await aiohttp_client(KeyturnServer(operations.app))
     answers = []
     for down in (False, True):
         operations.issuer.down = down
@@ -121,7 +122,9 @@ async def test_keys_that_are_configured_are_there_and_need_no_refresh(
     aiohttp_client: AiohttpClient, log: list[EventDict]
 ) -> None:
     keys = FixedKeySet(NAME, key_set())
-    client = await aiohttp_client(operations_app(lambda: [keys], draining=lambda: False))
+    client: Client = await aiohttp_client(
+        KeyturnServer(operations_app(lambda: [keys], draining=lambda: False))
+    )
 
     row = {"issuer": NAME, "state": "fresh", "keys": 1}
     assert await (await client.get("/readyz")).json() == {"status": "ready", "issuers": [row]}
