@@ -23,9 +23,10 @@ from server.config_sources import DEFAULT_FILE
 from server.explaining import explain, find_row, verdict
 from server.greeting import dev_query, greet
 from server.jwks.connection import open_session
+from server.listening import ListenError
 from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement, authenticated
-from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
+from server.serving import Serving, run, serve, serve_dev_issuer
 from server.terminal import complain, cut, say
 from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -12,28 +11,19 @@ from typing import Any
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from server import __version__
 from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
+from server.listening import FINISH_REQUESTS, GIVE_UP_REQUESTS, listening, on_port, private
 from server.reloading import obey_reloads
 from server.settings import base_url
 from server.web.listener import Runner
 from server.web.operations import operations_app
 
-# In seconds; together less than the ten that a supervisor grants.
-_FINISH_REQUESTS = 6.0
-_GIVE_UP_REQUESTS = 7.0
-_GIVE_UP = 1.0
-_END = 9.5
-_BACKLOG = 1024
-
-
-class ListenError(Exception):
-    """A port cannot be had."""
+_END = 9.5  # seconds; whoever stops us grants ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +126,15 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
         await stack.enter_async_context(dev_issuer(config))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
-    admin = _private(operations_app(lambda: keyturn.keys, draining=stop.is_set))
+    admin = private(operations_app(lambda: keyturn.keys, draining=stop.is_set))
     host, port = config.admin.host, config.admin.port
-    await stack.enter_async_context(_listening(admin, host, port, "admin.port"))
-    api = Runner(keyturn.api, shutdown_timeout=_FINISH_REQUESTS, log_requests=True)
+    site = on_port(host, port, "admin.port")
+    await stack.enter_async_context(listening(admin, site, f"{host}:{port}"))
+    api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
     host, port = config.listen.host, config.listen.port
+    site = on_port(host, port, "listen.port")
     await stack.enter_async_context(
-        _listening(api, host, port, "listen.port", give_up=_GIVE_UP_REQUESTS)
+        listening(api, site, f"{host}:{port}", give_up=GIVE_UP_REQUESTS)
     )
     return Serving(keyturn, tuple(base_url(host, port) for host, port, *_ in api.addresses))
 
@@ -170,7 +162,9 @@ async def dev_issuer(config: Config) -> AsyncIterator[None]:
     """
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
-    async with _listening(_private(issuer.app()), settings.host, settings.port, "dev_issuer.port"):
+    host, port = settings.host, settings.port
+    site = on_port(host, port, "dev_issuer.port")
+    async with listening(private(issuer.app()), site, f"{host}:{port}"):
         yield
 
 
@@ -183,32 +177,3 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-@asynccontextmanager
-async def _listening(
-    runner: web.AppRunner, host: str, port: int, setting: str, *, give_up: float = _GIVE_UP
-) -> AsyncIterator[None]:
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
-        try:
-            await site.start()
-        except socket.gaierror as error:
-            raise ListenError(f"cannot listen on {host}: {error.strerror}") from error
-        except UnicodeError as error:
-            raise ListenError(f"cannot listen on {host}: no host has such a name") from error
-        except OSError as error:
-            cause = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(f"cannot listen on {host}:{port}: {cause} ({setting})") from error
-        yield
-    finally:
-        try:
-            async with asyncio.timeout(give_up):
-                await runner.cleanup()
-        except TimeoutError:
-            structlog.get_logger().warning("server.gave_up", address=f"{host}:{port}")
-
-
-def _private(app: web.Application) -> Runner:
-    return Runner(app, shutdown_timeout=_GIVE_UP / 2, log_requests=False)
