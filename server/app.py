@@ -65,6 +65,10 @@ class Keyturn:
         self.keys, self._rules = keys, rules_of(config, keys)
         await self._ring.drop_all_but(keys)
 
+    async def until_tried(self) -> None:
+        """Wait until the issuers have given their keys, or have failed to."""
+        await self._ring.until_tried(self.keys)
+
     async def close(self) -> None:
         """Let the keys go."""
         await self._ring.close()

@@ -9,13 +9,19 @@ import structlog
 from server import logs
 from server.app import Keyturn
 from server.config import Config, ConfigError
+from server.logs import LogSettings
 
 # What a running process cannot change.
-_PINNED = ("listen", "admin", "routes", "dev_issuer")
+PINNED = ("listen", "admin", "routes", "dev_issuer")
 
 
 async def obey_reloads(
-    keyturn: Keyturn, config: Config, wanted: asyncio.Event, read: Callable[[], Config]
+    keyturn: Keyturn,
+    config: Config,
+    wanted: asyncio.Event,
+    read: Callable[[], Config],
+    *,
+    configure_logs: Callable[[LogSettings], None] = logs.configure,
 ) -> NoReturn:
     """
     Reload whenever *wanted* is set, until cancelled.
@@ -23,6 +29,7 @@ async def obey_reloads(
     Args:
         config: what the process started with.
         read: reads the configuration anew; raises ConfigError.
+        configure_logs: for this process.
     """
     log = structlog.get_logger()
     while True:
@@ -41,7 +48,7 @@ async def obey_reloads(
                 "config.reloaded",
                 issuers=[each.issuer for each in fresh.issuers],
                 needs_restart=[
-                    name for name in _PINNED if getattr(fresh, name) != getattr(config, name)
+                    name for name in PINNED if getattr(fresh, name) != getattr(config, name)
                 ],
             )
-            logs.configure(fresh.logging)  # last: whoever asked for a reload is told of it
+            configure_logs(fresh.logging)  # last: whoever asked for a reload is told of it

@@ -17,7 +17,14 @@ from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
-from server.listening import FINISH_REQUESTS, GIVE_UP_REQUESTS, listening, on_port, private
+from server.listening import (
+    FINISH_REQUESTS,
+    GIVE_UP_REQUESTS,
+    OpenSites,
+    listening,
+    on_port,
+    private,
+)
 from server.reloading import obey_reloads
 from server.settings import base_url
 from server.web.listener import Runner
@@ -111,8 +118,8 @@ async def serve(
             issuers=[each.issuer for each in config.issuers],
         )
         async with (
-            _beside(started(serving)),
-            _beside(obey_reloads(serving.keyturn, config, signals.reload, read)),
+            beside(started(serving)),
+            beside(obey_reloads(serving.keyturn, config, signals.reload, read)),
         ):
             await signals.stop.wait()
             log.info("server.stopping")
@@ -123,7 +130,7 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
     # What is entered last is left first: the API finishes its requests while all else still works.
     session = await stack.enter_async_context(open_session())
     if config.dev_issuer.enabled:
-        await stack.enter_async_context(dev_issuer(config))
+        await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
     admin = private(operations_app(lambda: keyturn.keys, draining=stop.is_set))
@@ -146,14 +153,19 @@ async def serve_dev_issuer(config: Config, signals: Signals) -> None:
     Raises:
         ListenError: its port cannot be had.
     """
-    async with dev_issuer(config):
+    async with dev_issuer(config, dev_port(config)):
         structlog.get_logger().info("dev_issuer.started", issuer=config.dev_issuer.name)
         await signals.stop.wait()
     structlog.get_logger().info("dev_issuer.stopped")
 
 
+def dev_port(config: Config) -> OpenSites:
+    """Listen where the development issuer does."""
+    return on_port(config.dev_issuer.host, config.dev_issuer.port, "dev_issuer.port")
+
+
 @asynccontextmanager
-async def dev_issuer(config: Config) -> AsyncIterator[None]:
+async def dev_issuer(config: Config, open_sites: OpenSites) -> AsyncIterator[None]:
     """
     Run the development issuer.
 
@@ -162,14 +174,14 @@ async def dev_issuer(config: Config) -> AsyncIterator[None]:
     """
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
-    host, port = settings.host, settings.port
-    site = on_port(host, port, "dev_issuer.port")
-    async with listening(private(issuer.app()), site, f"{host}:{port}"):
+    address = f"{settings.host}:{settings.port}"
+    async with listening(private(issuer.app()), open_sites, address):
         yield
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do *work* meanwhile; what is left of it at the end is given up."""
     task = asyncio.create_task(work)
     try:
         yield

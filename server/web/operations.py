@@ -1,7 +1,8 @@
 """The admin listener: is the process alive, can it judge tokens, and fetch the keys now."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import orjson
@@ -28,10 +29,39 @@ class IssuerKeys(Protocol):
         """Fetch the keys."""
 
 
+Report = dict[str, Any]
+"""What an operator is told: a status, and a row for each issuer."""
+
+
+class Question(StrEnum):
+    """What an operator asks of all workers; the path is the name."""
+
+    READY = "/readyz"
+    REFRESH = "/jwks/refresh"
+
+
+Share = Callable[[Question, Awaitable[Report]], Awaitable[Report]]
+"""Gives the report of all workers, who are asked the same; one's own is there already."""
+
+
+async def alone(_question: Question, own: Awaitable[Report]) -> Report:
+    """Report for the only worker there is."""
+    return await own
+
+
 def operations_app(
-    keys: Callable[[], Sequence[IssuerKeys]], *, draining: Callable[[], bool]
+    keys: Callable[[], Sequence[IssuerKeys]],
+    *,
+    draining: Callable[[], bool],
+    share: Share = alone,
 ) -> web.Application:
-    """Make the application that operators ask about *keys*; never on the public port."""
+    """
+    Make the application that operators ask about *keys*; never on the public port.
+
+    Args:
+        draining: whether the process has been told to stop.
+        share: with other workers that are to be asked as well.
+    """
 
     def status() -> str:
         ready = all(each.is_usable for each in keys())
@@ -40,23 +70,28 @@ def operations_app(
     async def livez(_request: web.Request) -> web.Response:
         return _answer({"status": "alive"})
 
-    async def readyz(_request: web.Request) -> web.Response:
-        rows = [_row(each.status) for each in keys()]
-        code = 200 if status() == "ready" else 503
-        return _answer({"status": status(), "issuers": rows}, status=code)
+    async def own_state() -> Report:
+        return {"status": status(), "issuers": [_row(each.status) for each in keys()]}
 
-    async def refresh(_request: web.Request) -> web.Response:
+    async def own_refresh() -> Report:
         asked = keys()
         results = await asyncio.gather(*(each.refresh(Trigger.FORCED) for each in asked))
         pairs = zip(asked, results, strict=True)
         rows = [_row(each.status) | {"result": result} for each, result in pairs]
-        return _answer({"status": status(), "issuers": rows})
+        return {"status": status(), "issuers": rows}
+
+    async def readyz(_request: web.Request) -> web.Response:
+        report = await share(Question.READY, own_state())
+        return _answer(report, status=200 if report["status"] == "ready" else 503)
+
+    async def refresh(_request: web.Request) -> web.Response:
+        return _answer(await share(Question.REFRESH, own_refresh()))
 
     app = web.Application(middlewares=[observe, problem_details(lambda: "operations")])
     app.on_response_prepare.append(stamp)
     app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_post("/jwks/refresh", refresh)
+    app.router.add_get(Question.READY, readyz)
+    app.router.add_post(Question.REFRESH, refresh)
     return app
 
 

@@ -1,0 +1,88 @@
+"""Where several workers begin: ports, a directory and memory for all, then the supervisor."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from server import __version__
+from server.config import Config
+from server.listening import bind
+from server.serving import Serving
+from server.settings import base_url
+from server.workers.crew import Board, Crew, Ports
+from server.workers.supervisor import MEMORY, Supervisor, configure_logs
+
+_HUNG = 30.0  # seconds without a sign of life
+
+
+def how_many(workers: int) -> int:
+    """Give the number of *workers*; 0 is one for each core that we may use."""
+    if workers:
+        return workers
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def supervise(
+    config: Config,
+    *,
+    read: Callable[[], Config],
+    started: Callable[[Serving], Coroutine[Any, Any, None]],
+    hung_after: float = _HUNG,
+) -> None:
+    """
+    Serve with several workers until told to stop; ends the process.
+
+    Args:
+        read: reads the configuration anew, for a reload.
+        started: told once, in a worker, that everything listens.
+        hung_after: how long a worker may give no sign of life, in seconds.
+
+    Raises:
+        ListenError: a port cannot be had.
+        SystemExit: always, in the end; in the workers as well.
+    """
+    configure_logs(config.logging)
+    ports = _have_ports(config)
+    addresses = tuple(base_url(*each.getsockname()[:2]) for each in ports.api)
+    # What else all workers are to share is made here, before the first fork, and put into the crew:
+    # a worker knows its place by `Worker.place`, and its successor has the same.
+    board = Board(how_many(config.listen.workers))
+    with _private_directory() as directory:
+        crew = Crew(board, ports, directory, addresses, read, started)
+        structlog.get_logger().info(
+            "server.started",
+            version=__version__,
+            addresses=list(addresses),
+            admin=base_url(config.admin.host, config.admin.port),
+            issuers=[each.issuer for each in config.issuers],
+            workers=len(board.places),
+        )
+        Supervisor(config, crew, hung_after=hung_after).run()
+
+
+def _have_ports(config: Config) -> Ports:
+    dev, admin, api = config.dev_issuer, config.admin, config.listen
+    issuers = bind(dev.host, dev.port, "dev_issuer.port") if dev.enabled else []
+    operators = bind(admin.host, admin.port, "admin.port")
+    return Ports(bind(api.host, api.port, "listen.port"), operators, issuers)
+
+
+@contextmanager
+def _private_directory() -> Iterator[Path]:
+    owner = os.getpid()
+    where = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
+    directory = Path(tempfile.mkdtemp(prefix="keyturn-", dir=where))
+    try:
+        yield directory
+    finally:
+        # Workers, which have been forked from here, leave this way too.
+        if os.getpid() == owner:
+            shutil.rmtree(directory, ignore_errors=True)
