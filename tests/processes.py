@@ -23,6 +23,9 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if name in {"PATH", "LANG", "SYSTEMROOT"} or name.startswith("COVERAGE")
 }
+# What holds of one process holds of several: KEYTURN_TEST_WORKERS=2 puts it to the test.
+if workers := os.environ.get("KEYTURN_TEST_WORKERS"):
+    ENVIRONMENT["KEYTURN__LISTEN__WORKERS"] = workers
 
 
 def free_ports(count: int) -> list[int]:
