@@ -9,7 +9,6 @@ import structlog
 from server import logs
 from server.app import Keyturn
 from server.config import Config, ConfigError
-from server.logs import LogSettings
 
 # What a running process cannot change.
 PINNED = ("listen", "admin", "routes", "dev_issuer")
@@ -17,19 +16,17 @@ PINNED = ("listen", "admin", "routes", "dev_issuer")
 
 async def obey_reloads(
     keyturn: Keyturn,
-    config: Config,
     wanted: asyncio.Event,
     read: Callable[[], Config],
     *,
-    configure_logs: Callable[[LogSettings], None] = logs.configure,
+    applied: Callable[[Config], None],
 ) -> NoReturn:
     """
     Reload whenever *wanted* is set, until cancelled.
 
     Args:
-        config: what the process started with.
         read: reads the configuration anew; raises ConfigError.
-        configure_logs: for this process.
+        applied: is told of each that is in force.
     """
     log = structlog.get_logger()
     while True:
@@ -44,11 +41,16 @@ async def obey_reloads(
         except Exception:
             log.exception("config.rejected")
         else:
-            log.info(
-                "config.reloaded",
-                issuers=[each.issuer for each in fresh.issuers],
-                needs_restart=[
-                    name for name in PINNED if getattr(fresh, name) != getattr(config, name)
-                ],
-            )
-            configure_logs(fresh.logging)  # last: whoever asked for a reload is told of it
+            applied(fresh)
+
+
+def tell_reloaded(fresh: Config, *, instead_of: Config) -> None:
+    """Tell that *fresh* is in force, and log as it says; the process started with the other."""
+    structlog.get_logger().info(
+        "config.reloaded",
+        issuers=[each.issuer for each in fresh.issuers],
+        needs_restart=[
+            name for name in PINNED if getattr(fresh, name) != getattr(instead_of, name)
+        ],
+    )
+    logs.configure(fresh.logging)  # last: whoever asked for a reload is told of it

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -25,7 +26,7 @@ from server.listening import (
     on_port,
     private,
 )
-from server.reloading import obey_reloads
+from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
 from server.web.listener import Runner
 from server.web.operations import operations_app
@@ -108,6 +109,7 @@ async def serve(
         ListenError: a port cannot be had.
     """
     log = structlog.get_logger()
+    applied = partial(tell_reloaded, instead_of=config)
     async with AsyncExitStack() as stack:
         serving = await _open(config, signals.stop, stack)
         log.info(
@@ -119,7 +121,7 @@ async def serve(
         )
         async with (
             beside(started(serving)),
-            beside(obey_reloads(serving.keyturn, config, signals.reload, read)),
+            beside(obey_reloads(serving.keyturn, signals.reload, read, applied=applied)),
         ):
             await signals.stop.wait()
             log.info("server.stopping")

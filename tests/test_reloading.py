@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from aiohttp import ClientSession
 from structlog.typing import EventDict
 
 from server.config import Config
-from server.reloading import obey_reloads
+from server.reloading import obey_reloads, tell_reloaded
 from tests.minting import ISSUER
 from tests.processes import Ports, Process, running
 
@@ -206,7 +207,8 @@ async def test_what_nobody_expected_is_told_and_the_next_reload_works(
         return reading
 
     keyturn: Any = Reloadable()
-    obeying = asyncio.create_task(obey_reloads(keyturn, config, wanted, read))
+    applied = partial(tell_reloaded, instead_of=config)
+    obeying = asyncio.create_task(obey_reloads(keyturn, wanted, read, applied=applied))
     for event in ("config.rejected", "config.reloaded"):
         wanted.set()
         while event not in [each["event"] for each in log]:  # noqa: ASYNC110 (a thread reads)

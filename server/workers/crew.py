@@ -27,16 +27,18 @@ class Board:
         usable: how many issuers' keys the worker has that can be used.
         connections: how many clients are connected to it.
         beats: when it last said that it lives, on the monotonic clock, which all share.
+        applied: which configuration it judges by: the number of reloads before.
+        wanted: the same of the configuration that was accepted last; in its first cell.
     """
 
     def __init__(self, places: int, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self.places = range(places)
         # One double each: what is written at once is read at once.
-        cells = memoryview(mmap.mmap(-1, 8 * (1 + 4 * places))).cast("d")
-        self._draining = cells[:1]
-        self.state, self.usable, self.connections, self.beats = (
-            cells[1 + places * row : 1 + places * (row + 1)] for row in range(4)
+        cells = memoryview(mmap.mmap(-1, 8 * (2 + 5 * places))).cast("d")
+        self._draining, self.wanted = cells[:1], cells[1:2]
+        self.state, self.usable, self.connections, self.beats, self.applied = (
+            cells[2 + places * row : 2 + places * (row + 1)] for row in range(5)
         )
 
     @property

@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from server import __version__
+from server import logs
 from server.config import Config
 from server.listening import bind
 from server.serving import Serving
 from server.settings import base_url
 from server.workers.crew import Board, Crew, Ports
-from server.workers.supervisor import MEMORY, Supervisor, configure_logs
+from server.workers.supervisor import MEMORY, Supervisor
 
 _HUNG = 30.0  # seconds without a sign of life
 
@@ -49,7 +47,7 @@ def supervise(
         ListenError: a port cannot be had.
         SystemExit: always, in the end; in the workers as well.
     """
-    configure_logs(config.logging)
+    logs.configure(config.logging)
     ports = _have_ports(config)
     addresses = tuple(base_url(*each.getsockname()[:2]) for each in ports.api)
     # What else all workers are to share is made here, before the first fork, and put into the crew:
@@ -57,14 +55,6 @@ def supervise(
     board = Board(how_many(config.listen.workers))
     with _private_directory() as directory:
         crew = Crew(board, ports, directory, addresses, read, started)
-        structlog.get_logger().info(
-            "server.started",
-            version=__version__,
-            addresses=list(addresses),
-            admin=base_url(config.admin.host, config.admin.port),
-            issuers=[each.issuer for each in config.issuers],
-            workers=len(board.places),
-        )
         Supervisor(config, crew, hung_after=hung_after).run()
 
 

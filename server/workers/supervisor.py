@@ -14,14 +14,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from server import logs
+from server import __version__
 from server.config import Config, ConfigError
-from server.logs import LogSettings
-from server.reloading import PINNED
+from server.reloading import PINNED, tell_reloaded
+from server.settings import base_url
 from server.workers.crew import GONE, SERVING, Crew
 from server.workers.gunicorn_log import GunicornLog
 from server.workers.issuer_process import fork_dev_issuer
-from server.workers.worker import TOLD_BY_SUPERVISOR, Worker
+from server.workers.worker import LOOK_AT_THE_BOARD, TOLD_BY_SUPERVISOR, Worker
 
 # In seconds.  Workers finish what has begun in eight; whoever stops us grants ten.
 _GRACE = 9
@@ -66,28 +66,29 @@ class Supervisor(Arbiter):
         hung_after: seconds without a heartbeat.
     """
 
-    SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM, LOOK_AT_THE_BOARD)
 
     def __init__(self, config: Config, crew: Crew, *, hung_after: float) -> None:
         super().__init__(_Application(self._prepare))
         self.WORKERS: dict[int, Worker] = {}
         self.LISTENERS = list(crew.ports.api)
-        self._config = config
+        self._config = self._first = self._reloading = config
         self._crew = crew
         self._board = crew.board
         self._hung_after = hung_after
         self._had_terminal = os.isatty(0)
         self._log = structlog.get_logger()
         self._place = 0
+        self._told = 0.0
         self._born = dict.fromkeys(self._board.places, 0.0)
         self._short_lives = dict.fromkeys(self._board.places, 0)
         self._dev_issuer = 0
-        self._is_stopping = self._has_served = False
+        self._is_stopping = self._has_served = self._has_started = False
         self._last_turn = time.monotonic()
 
     def signal(self, sig: int, frame: object) -> None:
         """Take note of a signal; everyone is to know at once if it says stop."""
-        if sig != signal.SIGHUP:
+        if sig not in {signal.SIGHUP, LOOK_AT_THE_BOARD}:
             self._board.drain()
         super().signal(sig, frame)
 
@@ -107,8 +108,12 @@ class Supervisor(Arbiter):
             # Workers to come have it from here; what cannot change is as their siblings have it.
             pinned = {name: getattr(self._config, name) for name in PINNED}
             self._config = fresh.model_copy(update=pinned)
-            configure_logs(fresh.logging)
+            self._reloading = fresh
+            self._board.wanted[0] += 1
             self.kill_workers(signal.SIGUSR1)
+
+    def handle_usr1(self) -> None:
+        """Look at the board, as after every signal."""
 
     def handle_int(self) -> None:
         """Stop as with SIGTERM."""
@@ -125,6 +130,25 @@ class Supervisor(Arbiter):
                 self._place = place
                 self.spawn_worker()
 
+        self._tell_what_all_have_done()
+
+    def _tell_what_all_have_done(self) -> None:
+        if not self._has_started and set(self._board.state) == {SERVING}:
+            self._has_started = True
+            self._log.info(
+                "server.started",
+                version=__version__,
+                addresses=list(self._crew.addresses),
+                admin=base_url(self._config.admin.host, self._config.admin.port),
+                issuers=[each.issuer for each in self._config.issuers],
+                workers=len(self._board.places),
+            )
+        if self._told != self._board.wanted[0] and set(self._board.applied) == {
+            self._board.wanted[0]
+        }:
+            self._told = self._board.wanted[0]
+            tell_reloaded(self._reloading, instead_of=self._first)
+
     def spawn_worker(self) -> Any:
         """Fork a worker, that is told nothing before it can hear."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_BY_SUPERVISOR)
@@ -139,6 +163,7 @@ class Supervisor(Arbiter):
         worker.is_first = worker.age == 1
         self._born[place] = time.monotonic()
         self._board.beat(place)
+        self._board.applied[place] = self._board.wanted[0]
 
     def murder_workers(self) -> None:
         """End the workers that hang."""
@@ -172,7 +197,8 @@ class Supervisor(Arbiter):
                 self._bury(worker, pid, os.waitstatus_to_exitcode(status))
 
     def _bury(self, worker: Worker, pid: int, status: int) -> None:
-        report = self._log.info if self._is_stopping else self._log.warning
+        is_expected = self._is_stopping and status == 0
+        report = self._log.debug if is_expected else self._log.warning
         cause = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         report("worker.exited", worker=worker.place, pid=pid, **cause)
         place = worker.place
@@ -205,8 +231,3 @@ class Supervisor(Arbiter):
             self.reap_workers()
         if self._dev_issuer:
             os.kill(self._dev_issuer, signal.SIGKILL)
-
-
-def configure_logs(settings: LogSettings) -> None:
-    """Configure the supervisor's log; each worker configures its own."""
-    logs.configure(settings)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, NoReturn
 
@@ -30,6 +30,9 @@ from server.workers.siblings import Siblings
 
 TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT})
 """Stop, reload, and end at once."""
+
+LOOK_AT_THE_BOARD = signal.SIGUSR1
+"""Told to the supervisor."""
 
 # A terminal or an operator may send these to the whole group; the supervisor passes them on.
 _IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU})
@@ -59,12 +62,12 @@ class Worker(GunicornUVLoopWebWorker):
 
     async def _run(self) -> None:
         # Called by aiohttp's worker; its own knows one listener and nothing of keys.
-        self._configure_logs(self.config.logging)
+        self.configure_logs(self.config.logging)
         close(self.crew.ports.dev_issuer)
         told = self._hear_signals()
         log = structlog.get_logger()
         try:
-            await _Work(self, told).do(self._configure_logs)
+            await _Work(self, told).do()
         except Exception:
             log.exception("worker.failed")
             self.exit_code = -1 if self.booted else _FAILED_TO_START
@@ -80,7 +83,8 @@ class Worker(GunicornUVLoopWebWorker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD_BY_SUPERVISOR)
         return told
 
-    def _configure_logs(self, settings: LogSettings) -> None:
+    def configure_logs(self, settings: LogSettings) -> None:
+        """Write lines that name this worker."""
         logs.configure(settings)
         processors = structlog.get_config()["processors"]
         structlog.configure(processors=[self._sign, *processors])
@@ -101,8 +105,9 @@ class _Work:
         self._crew = worker.crew
         self._board = worker.crew.board
         self._place = worker.place
+        self._reading = self._board.applied[self._place]
 
-    async def do(self, configure_logs: Callable[[LogSettings], None]) -> None:
+    async def do(self) -> None:
         log = structlog.get_logger()
         config, told = self._worker.config, self._told
         async with AsyncExitStack() as stack:
@@ -112,9 +117,7 @@ class _Work:
             stack.push_async_callback(keyturn.close)
             await stack.enter_async_context(beside(self._live(keyturn)))
             await self._answer_operators(keyturn, stack)
-            reloads = obey_reloads(
-                keyturn, config, told.reload, self._crew.read, configure_logs=configure_logs
-            )
+            reloads = obey_reloads(keyturn, told.reload, self._read, applied=self._applied)
             await stack.enter_async_context(beside(reloads))
             if not await self._unless_stopped(self._until_fit(keyturn, config.jwks.timeout)):
                 return
@@ -153,6 +156,20 @@ class _Work:
         await stack.enter_async_context(listening(api, sites, address, give_up=GIVE_UP_REQUESTS))
         self._board.state[self._place] = SERVING
         self._worker.booted = True
+        self._wake_supervisor()
+
+    def _read(self) -> Config:
+        self._reading = self._board.wanted[0]
+        return self._crew.read()
+
+    def _applied(self, fresh: Config) -> None:
+        self._worker.configure_logs(fresh.logging)
+        self._board.applied[self._place] = self._reading
+        self._wake_supervisor()
+
+    def _wake_supervisor(self) -> None:
+        if os.getppid() == self._worker.ppid:
+            os.kill(self._worker.ppid, LOOK_AT_THE_BOARD)
 
     async def _live(self, keyturn: Keyturn) -> NoReturn:
         """Tell once a second that this worker lives; stop when nobody is there to see it."""
