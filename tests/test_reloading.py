@@ -130,7 +130,7 @@ async def test_an_issuer_that_is_added_is_believed_and_the_others_notice_nothing
     assert told["event"] == "config.reloaded"
     assert told["issuers"] == [OURS.issuer_name, THEIRS.issuer_name]
     assert set(answers) == {200}
-    fetches = [each for each in server.process.events if each["event"] == "jwks.refreshed"]
+    fetches = server.process.told("jwks.refreshed")
     assert [each["issuer"] for each in fetches] == [OURS.issuer_name, THEIRS.issuer_name]
 
 
