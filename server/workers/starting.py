@@ -14,7 +14,7 @@ from server.listening import bind
 from server.serving import Serving
 from server.settings import base_url
 from server.workers.crew import Board, Crew, Ports
-from server.workers.supervisor import MEMORY, Supervisor
+from server.workers.supervisor import Supervisor
 
 _HUNG = 30.0  # seconds without a sign of life
 
@@ -68,8 +68,7 @@ def _have_ports(config: Config) -> Ports:
 @contextmanager
 def _private_directory() -> Iterator[Path]:
     owner = os.getpid()
-    where = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
-    directory = Path(tempfile.mkdtemp(prefix="keyturn-", dir=where))
+    directory = Path(tempfile.mkdtemp(prefix="keyturn-"))
     try:
         yield directory
     finally:

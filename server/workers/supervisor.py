@@ -30,8 +30,8 @@ _SHORT_LIFE = 10.0
 _LONGEST_WAIT = 30.0
 _LONGEST_TURN = 5.0
 
-MEMORY = "/dev/shm"  # noqa: S108 (no file of ours is there that has a name others know)
-"""Where what workers share may stand, if that is here: some file systems make writers wait."""
+# Gunicorn keeps a nameless file for each worker, and some file systems make writers wait.
+_MEMORY = "/dev/shm"  # noqa: S108 (see above)
 
 
 def wait_before_next(short_lives: int) -> float:
@@ -49,7 +49,7 @@ class _Application(BaseApplication):
             "pre_fork": pre_fork,
             "proc_name": "keyturn",
             "worker_class": Worker,
-            "worker_tmp_dir": MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None,
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None,
         }
         super().__init__()
 

@@ -60,12 +60,19 @@ def two_workers(directory: Path) -> Iterator["Server"]:
     (directory / "shop.py").write_text(SHOP, encoding="utf-8")
     server = Server(ports, directory)
     server.configure()
-    environ = ports.environ | {"KEYTURN__LISTEN__WORKERS": "2", "KEYTURN__ROUTES": "shop:ROUTES"}
+    environ = ports.environ | {
+        "KEYTURN__LISTEN__WORKERS": "2",
+        "KEYTURN__ROUTES": "shop:ROUTES",
+        "TMPDIR": str(directory),
+    }
     server.process = Process([sys.executable, "-c", KEYTURN], environ, directory)
     try:
         server.process.wait_for("greeted")
         server.process.wait_for("server.started")
         yield server
+        if server.process.popen.poll() is None:
+            assert server.process.stop() == 0, "also when all are told at once"
+        assert not list(directory.glob("keyturn-*"))
     finally:
         server.process.stop(signal.SIGKILL)
 
