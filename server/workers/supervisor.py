@@ -23,8 +23,8 @@ from server.workers.gunicorn_log import GunicornLog
 from server.workers.issuer_process import fork_dev_issuer
 from server.workers.worker import LOOK_AT_THE_BOARD, TOLD_BY_SUPERVISOR, Worker
 
-# In seconds.  Workers finish what has begun in eight; whoever stops us grants ten.
-_GRACE = 9
+# In seconds.  Requests that have begun have six, and whoever stops us grants ten.
+_GRACE = 8
 _ISSUER_GRACE = 0.5
 _SHORT_LIFE = 10.0
 _LONGEST_WAIT = 30.0
@@ -164,6 +164,10 @@ class Supervisor(Arbiter):
         self._born[place] = time.monotonic()
         self._board.beat(place)
         self._board.applied[place] = self._board.wanted[0]
+
+    def kill_workers(self, sig: int) -> None:
+        """Send a signal to all; those who are to end at once are not asked."""
+        super().kill_workers(signal.SIGKILL if sig == signal.SIGQUIT else sig)
 
     def murder_workers(self) -> None:
         """End the workers that hang."""

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Coroutine, MutableMapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, NoReturn
@@ -28,14 +27,14 @@ from server.web.operations import operations_app
 from server.workers.crew import GONE, SERVING, Crew, close
 from server.workers.siblings import Siblings
 
-TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT})
-"""Stop, reload, and end at once."""
+TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGUSR1})
+"""Stop, and reload."""
 
 LOOK_AT_THE_BOARD = signal.SIGUSR1
 """Told to the supervisor."""
 
 # A terminal or an operator may send these to the whole group; the supervisor passes them on.
-_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU})
+_IGNORED = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2})
 _HEARTBEAT = 1.0  # seconds
 _FAILED_TO_START = 3
 
@@ -76,7 +75,6 @@ class Worker(GunicornUVLoopWebWorker):
         told = Signals(asyncio.Event(), asyncio.Event())
         self.loop.add_signal_handler(signal.SIGTERM, told.stop.set)
         self.loop.add_signal_handler(signal.SIGUSR1, told.reload.set)
-        self.loop.add_signal_handler(signal.SIGQUIT, sys.exit, 0)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -283,6 +283,22 @@ async def test_what_has_begun_is_finished_and_operators_know(tmp_path: Path) -> 
     assert names[-1] == "server.stopped"
 
 
+async def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as server:
+        await server.workers()
+        slow = asyncio.create_task(server.ask("/slow"))
+        while not (tmp_path / "begun").exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+        server.signal(signal.SIGINT)
+        await asyncio.to_thread(server.process.wait_for, "server.stopping")
+        server.signal(signal.SIGINT)
+
+        assert await asyncio.to_thread(server.process.ended) == 0
+        with pytest.raises(ClientConnectionError):
+            await slow
+
+
 async def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
     with two_workers(tmp_path) as server:
         await server.workers()
@@ -312,6 +328,23 @@ def test_a_port_that_cannot_be_had_is_told_as_ever(setting: str, tmp_path: Path)
     assert process.err == [
         f"keyturn: cannot listen on 127.0.0.1:{port}: Address already in use ({taken[setting]})"
     ]
+
+
+def test_where_no_worker_can_start_the_server_ends(tmp_path: Path) -> None:
+    ports = Ports()
+    (tmp_path / ("x" * 120)).mkdir()
+    environ = ports.environ | {
+        "KEYTURN__LISTEN__WORKERS": "2",
+        "KEYTURN__AUDIENCE": "a",
+        "TMPDIR": str(tmp_path / ("x" * 120)),  # no Unix socket may have such a name
+    }
+
+    process = Process([sys.executable, "-m", "server"], environ, tmp_path)
+
+    assert process.ended() == 1
+    assert "worker.failed" in [each["event"] for each in process.events]
+    assert "no worker can start" in "".join(process.out)
+    assert process.err == []
 
 
 def test_none_is_one_for_each_core() -> None:
