@@ -30,7 +30,7 @@ from server.serving import Serving, run, serve, serve_dev_issuer
 from server.terminal import complain, cut, say
 from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table
-from server.workers.starting import how_many, supervise
+from server.workers.crew import how_many
 
 _MAX_SENT = 64 * 1024  # bytes; far more than a token may have
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
@@ -69,6 +69,8 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     if "config" not in options and Path(DEFAULT_FILE).exists():
         options.config = os.environ.get("KEYTURN_CONFIG", DEFAULT_FILE)  # from now on it must exist
     if how_many(config.listen.workers) > 1:
+        from server.workers.starting import supervise  # noqa: PLC0415 (one needs no gunicorn)
+
         supervise(config, read=read, started=started)
     logs.configure(config.logging)
     run(lambda signals: serve(config, signals, read=read, started=started))

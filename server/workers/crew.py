@@ -1,6 +1,7 @@
 """What the supervisor and the workers have in common: made before the first fork."""
 
 import mmap
+import os
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -109,3 +110,12 @@ def close(sockets: Iterable[socket.socket]) -> None:
     """Leave *sockets* to other processes."""
     for each in sockets:
         each.close()
+
+
+def how_many(workers: int) -> int:
+    """Give the number of *workers*; 0 is one for each core that we may use."""
+    if workers:
+        return workers
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

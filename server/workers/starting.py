@@ -13,19 +13,10 @@ from server.config import Config
 from server.listening import bind
 from server.serving import Serving
 from server.settings import base_url
-from server.workers.crew import Board, Crew, Ports
+from server.workers.crew import Board, Crew, Ports, how_many
 from server.workers.supervisor import Supervisor
 
 _HUNG = 30.0  # seconds without a sign of life
-
-
-def how_many(workers: int) -> int:
-    """Give the number of *workers*; 0 is one for each core that we may use."""
-    if workers:
-        return workers
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def supervise(

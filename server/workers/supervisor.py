@@ -86,6 +86,11 @@ class Supervisor(Arbiter):
         self._is_stopping = self._has_served = self._has_started = False
         self._last_turn = time.monotonic()
 
+    def init_signals(self) -> None:
+        """Hear signals from now on."""
+        super().init_signals()
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # gunicorn's would start another supervisor
+
     def signal(self, sig: int, frame: object) -> None:
         """Take note of a signal; everyone is to know at once if it says stop."""
         if sig not in {signal.SIGHUP, LOOK_AT_THE_BOARD}:

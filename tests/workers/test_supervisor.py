@@ -14,7 +14,7 @@ import pytest
 import yaml
 from aiohttp import ClientConnectionError, ClientSession, TCPConnector
 
-from server.workers.starting import how_many
+from server.workers.crew import how_many
 from server.workers.supervisor import wait_before_next
 from tests.processes import PATIENCE, Ports, Process
 
