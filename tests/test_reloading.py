@@ -229,7 +229,9 @@ async def test_stopping_does_not_wait_for_a_reload(server: Server) -> None:
         with connection:
             assert await asyncio.to_thread(server.process.stop) == 0
 
-    assert [each["event"] for each in server.process.events][-2:] == [
+    names = [each["event"] for each in server.process.events]
+    assert names[-1] == "server.stopped"
+    assert [each for each in names if each.startswith("server.")][-2:] == [
         "server.stopping",
         "server.stopped",
     ]

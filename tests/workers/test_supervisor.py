@@ -217,13 +217,16 @@ async def test_a_refresh_reaches_all(server: Server) -> None:
 
     status, body = await server.operate("POST", "/jwks/refresh")
 
+    def have_fetched() -> set[int]:
+        told = server.events("jwks.refreshed")[before:]
+        return {each["worker"] for each in told if each["trigger"] == "forced"}
+
+    def have_rotated() -> set[int]:
+        told = server.events("jwks.rotated")
+        return {each["worker"] for each in told if kid in each["added"]}
+
     assert (status, body["issuers"][0]["result"]) == (200, "ok")
-    told = server.events("jwks.refreshed")[before:]
-    assert {each["worker"] for each in told if each["trigger"] == "forced"} == {0, 1}
-    assert {each["worker"] for each in server.events("jwks.rotated") if kid in each["added"]} == {
-        0,
-        1,
-    }
+    await server.until(lambda: have_fetched() == have_rotated() == {0, 1})
 
 
 async def realms_of(server: Server) -> set[str]:
