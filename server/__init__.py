@@ -15,7 +15,9 @@ issuer_settings         one whom we believe, as it is configured
 logs, log_rendering     one structured line for each event
 log_writer, log_output  its way out, which nobody waits for
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
-serving, reloading      listening, stopping; the configuration read again on the way
+serving, listening, reloading
+                        ports, stopping; the configuration read again on the way
+workers/                several processes that serve the same, and who keeps them
 cli, terminal           the commands; what is printed
 checking                what ``keyturn check`` says of each issuer
 explaining, findings, case

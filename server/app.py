@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession, web
 
+from server import logs
 from server.config import Config
 from server.key_ring import IssuerKeys, KeyRing
-from server.metrics import Metrics
+from server.metrics import Family, Kind, Metrics
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
 from server.web.answering import sign_answers
@@ -18,6 +19,10 @@ from server.web.problems import problem_details
 from server.web.protection import protect
 from server.web.routing import Route, RouteTable
 from server.web.table_loading import load_table
+
+_ACTIVE = Family("http_server_active_requests", "Requests that are being answered.", Kind.GAUGE)
+_KEPT = Family("keyturn_token_cache_entries", "Verified tokens that are remembered.", Kind.GAUGE)
+_DROPPED = Family("keyturn_log_lines_dropped", "Log lines that could not be written.", Kind.COUNTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Keyturn:
 
     Args:
         session: what the issuers are asked with.
+        metrics: what is counted in.
 
     Attributes:
         rows: the route table.
@@ -48,13 +54,20 @@ class Keyturn:
         keys: one set for each issuer.
     """
 
-    def __init__(self, config: Config, session: ClientSession) -> None:
+    def __init__(
+        self, config: Config, session: ClientSession, metrics: Metrics | None = None
+    ) -> None:
+        self.metrics = Metrics() if metrics is None else metrics
+        self.metrics.declare(_ACTIVE, _KEPT, _DROPPED)
+        self._active, self._kept = self.metrics.gauge(_ACTIVE), self.metrics.gauge(_KEPT)
+        self._dropped = self.metrics.counter(_DROPPED)
+        self._dropped_before = self._dropped.value
         self.rows = load_table(config.routes)
-        self.api = create_api(self.rows, lambda: self._rules)
+        self.api = create_api(self.rows, lambda: self._rules, self.metrics)
         # From here on tasks run, which a fault in the table would leave behind.
         self._ring = KeyRing(session)
         self.keys = self._hold(config)
-        self._rules = rules_of(config, self.keys)
+        self._rules = rules_of(config, self.keys, metrics=self.metrics)
 
     async def reload(self, config: Config) -> None:
         """
@@ -64,8 +77,23 @@ class Keyturn:
         """
         keys = self._hold(config)
         await self._ring.until_tried(each for each in keys if each not in self.keys)
-        self.keys, self._rules = keys, rules_of(config, keys)
+        self.keys, self._rules = keys, rules_of(config, keys, metrics=self.metrics)
         await self._ring.drop_all_but(keys)
+
+    async def until_tried(self) -> None:
+        """Wait until the issuers have given their keys, or have failed to."""
+        await self._ring.until_tried(self.keys)
+
+    def look_up_numbers(self, *, active: int) -> None:
+        """
+        Write down the numbers that are not counted as they change.
+
+        Args:
+            active: requests that are being answered.
+        """
+        self._active.value = active
+        self._kept.value = self._rules.protector.tokens_kept
+        self._dropped.value = self._dropped_before + logs.lines_dropped()
 
     async def close(self) -> None:
         """Let the keys go."""
@@ -94,15 +122,21 @@ def create_api(
 
 
 def rules_of(
-    config: Config, keys: Iterable[IssuerKeys], *, clock: Callable[[], float] = time.time
+    config: Config,
+    keys: Iterable[IssuerKeys],
+    *,
+    clock: Callable[[], float] = time.time,
+    metrics: Metrics | None = None,
 ) -> Rules:
     """
     Judge as *config* says, by *keys*: one set for each of its issuers, in their order.
 
     Args:
         clock: gives the time in seconds since the epoch.
+        metrics: what look-ups of tokens are counted in.
     """
     pairs = zip(config.issuers, keys, strict=True)
     issuers = [Issuer(each.policy, its) for each, its in pairs]
-    protector = ResourceProtector(issuers, TokenCache(config.token_cache), clock=clock)
+    cache = TokenCache(config.token_cache, metrics)
+    protector = ResourceProtector(issuers, cache, clock=clock)
     return Rules(config.realm, Cors(config.cors), protector)

@@ -23,12 +23,14 @@ from server.config_sources import DEFAULT_FILE
 from server.explaining import explain, find_row, verdict
 from server.greeting import dev_query, greet
 from server.jwks.connection import open_session
+from server.listening import ListenError
 from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement, authenticated
-from server.serving import ListenError, Serving, run, serve, serve_dev_issuer
+from server.serving import Serving, run, serve, serve_dev_issuer
 from server.terminal import complain, cut, say
 from server.web.routing import Access, RouteTableError
 from server.web.table_loading import load_table
+from server.workers.crew import how_many
 
 _MAX_SENT = 64 * 1024  # bytes; far more than a token may have
 _OK, _FAILED, _BAD_CONFIG, _INTERRUPTED = 0, 1, 2, 130
@@ -57,15 +59,21 @@ def _load(options: argparse.Namespace) -> Config:
 
 
 def _serve(config: Config, options: argparse.Namespace) -> int:
-    logs.configure(config.logging)
-
     async def started(serving: Serving) -> None:
         if config.dev_issuer.enabled:
             complain(*await greet(config, serving))
 
+    def read() -> Config:
+        return _load(options)
+
     if "config" not in options and Path(DEFAULT_FILE).exists():
         options.config = os.environ.get("KEYTURN_CONFIG", DEFAULT_FILE)  # from now on it must exist
-    run(lambda signals: serve(config, signals, read=lambda: _load(options), started=started))
+    if how_many(config.listen.workers) > 1:
+        from server.workers.starting import supervise  # noqa: PLC0415 (one needs no gunicorn)
+
+        supervise(config, read=read, started=started)
+    logs.configure(config.logging)
+    run(lambda signals: serve(config, signals, read=read, started=started))
     return _OK
 
 

@@ -27,7 +27,7 @@ from server.jwks.policy import RefreshPolicy
 from server.jwks.store import StoreUrl
 from server.logs import LogSettings
 from server.oauth.policy import Audiences
-from server.settings import Port, SettingError, Settings, is_loopback
+from server.settings import Port, SettingError, Settings, Workers, is_loopback
 from server.token_cache import TokenCacheSettings
 from server.web.cors import CorsSettings
 from server.web.routing import RouteTableError
@@ -47,12 +47,6 @@ class ConfigError(Exception):
         self.faults = faults
 
 
-def _check_workers(workers: int) -> int:
-    if workers != 1:
-        raise ValueError("only 1 is supported yet")
-    return workers
-
-
 def _check_realm(realm: str) -> str:
     if not realm or not realm.isascii() or not realm.isprintable():
         raise ValueError("must be printable ASCII")
@@ -60,11 +54,16 @@ def _check_realm(realm: str) -> str:
 
 
 class ListenSettings(Settings):
-    """Where the API is served."""
+    """
+    Where the API is served.
+
+    Attributes:
+        workers: how many processes serve it; 0 is one for each core.
+    """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 3010
-    workers: Annotated[int, AfterValidator(_check_workers)] = 1
+    workers: Workers = 1
 
 
 class AdminSettings(Settings):

@@ -31,10 +31,14 @@ class JSONRenderer:
     A structlog processor, the only one: each further step costs as much as the rendering itself.
 
     Args:
+        more: fields that each line has.
         clock: gives the time in seconds since the epoch.
     """
 
-    def __init__(self, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self, more: Mapping[str, Any] | None = None, *, clock: Callable[[], float] = time
+    ) -> None:
+        self._more = more
         self._clock = clock
         self._second, self._date = -1, b""
 
@@ -43,6 +47,8 @@ class JSONRenderer:
             event = structlog.processors.format_exc_info(None, level, dict(event))
         if next(iter(event)) != "event":
             event = {"event": event["event"], **event}
+        if self._more:
+            event.update(self._more)
         head = self._head(level)
         line = head + _render(event)
         return line if len(line) <= PIECE else head + _render_cut(event, PIECE - len(head))
@@ -106,9 +112,15 @@ def _cut(value: Any, keep: int) -> Any:
     return text if len(text) <= keep else f"{text[:half]}…{text[-half:]}"
 
 
-def console_processors(*, colors: bool) -> list[Any]:
-    """Give the processors that make of an event a line for people."""
+def console_processors(*, colors: bool, more: Mapping[str, Any] | None = None) -> list[Any]:
+    """
+    Give the processors that make of an event a line for people.
+
+    Args:
+        more: fields that each line has.
+    """
     return [
+        lambda _logger, _method, event: {**event, **(more or {})},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         _summarize_request,

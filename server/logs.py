@@ -35,20 +35,23 @@ class LogSettings(Settings):
     level: Level = "info"
 
 
-def configure(settings: LogSettings, *, threaded: bool = True) -> None:
+def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -> None:
     """
     Send every log line of this process to standard output, as *settings* say.
 
     Args:
         threaded: whether a thread may be had. Without one each line is written at once, which is
             for a process that forks and that may wait. A forked process calls this again.
+        more: fields that each line of this process has.
     """
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     console = settings.format == "console" or (settings.format == "auto" and is_terminal)
     _attach(prompt=console, threaded=threaded)
-    _kept.renderer, _kept.levels = JSONRenderer(), _LEVELS[_LEVELS.index(settings.level) :]
+    _kept.renderer, _kept.levels = JSONRenderer(more), _LEVELS[_LEVELS.index(settings.level) :]
     structlog.configure(
-        processors=console_processors(colors=is_terminal) if console else [_kept.renderer],
+        processors=console_processors(colors=is_terminal, more=more)
+        if console
+        else [_kept.renderer],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
         logger_factory=_Sink,
         cache_logger_on_first_use=False,

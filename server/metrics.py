@@ -66,8 +66,13 @@ class Cell:
         """Count."""
         self._cells[self._at] += amount
 
-    def put(self, value: float) -> None:
-        """Write *value* over what was there."""
+    @property
+    def value(self) -> float:
+        """What it stands at."""
+        return self._cells[self._at]
+
+    @value.setter
+    def value(self, value: float) -> None:
         self._cells[self._at] = value
 
 
@@ -159,7 +164,7 @@ class Metrics:
     def gauge(self, family: Family, *labels: str) -> Cell:
         """Give the number of a series that nothing is left of when its process ends."""
         cell = self.counter(family, *labels)
-        cell.put(0.0)
+        cell.value = 0.0
         return cell
 
     def histogram(self, family: Family, *labels: str) -> Spread:

@@ -52,6 +52,11 @@ class ResourceProtector:
         self._cache = cache
         self._clock = clock
 
+    @property
+    def tokens_kept(self) -> int:
+        """Count the verified tokens that are remembered."""
+        return len(self._cache)
+
     async def admit(
         self,
         authorization: Sequence[str],

@@ -11,18 +11,22 @@ from server.app import Keyturn
 from server.config import Config, ConfigError
 
 # What a running process cannot change.
-_PINNED = ("listen", "admin", "routes", "dev_issuer")
+PINNED = ("listen", "admin", "routes", "dev_issuer")
 
 
 async def obey_reloads(
-    keyturn: Keyturn, config: Config, wanted: asyncio.Event, read: Callable[[], Config]
+    keyturn: Keyturn,
+    wanted: asyncio.Event,
+    read: Callable[[], Config],
+    *,
+    applied: Callable[[Config], None],
 ) -> NoReturn:
     """
     Reload whenever *wanted* is set, until cancelled.
 
     Args:
-        config: what the process started with.
         read: reads the configuration anew; raises ConfigError.
+        applied: is told of each that is in force.
     """
     log = structlog.get_logger()
     while True:
@@ -37,11 +41,23 @@ async def obey_reloads(
         except Exception:
             log.exception("config.rejected")
         else:
-            log.info(
-                "config.reloaded",
-                issuers=[each.issuer for each in fresh.issuers],
-                needs_restart=[
-                    name for name in _PINNED if getattr(fresh, name) != getattr(config, name)
-                ],
-            )
-            logs.configure(fresh.logging)  # last: whoever asked for a reload is told of it
+            applied(fresh)
+
+
+def tell_reloaded(fresh: Config, *, instead_of: Config, threaded: bool = True) -> None:
+    """
+    Tell that *fresh* is in force, and log as it says; the process started with the other.
+
+    Args:
+        threaded: as ``logs.configure`` has it.
+    """
+    structlog.get_logger().info(
+        "config.reloaded",
+        issuers=[each.issuer for each in fresh.issuers],
+        needs_restart=[
+            name for name in PINNED if getattr(fresh, name) != getattr(instead_of, name)
+        ],
+    )
+    logs.configure(
+        fresh.logging, threaded=threaded
+    )  # last: whoever asked for a reload is told of it

@@ -3,38 +3,38 @@
 import asyncio
 import os
 import signal
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from server import __version__, logs
 from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
-from server.reloading import obey_reloads
+from server.listening import (
+    FINISH_REQUESTS,
+    GIVE_UP_REQUESTS,
+    OpenSites,
+    listening,
+    on_port,
+    private,
+)
+from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
 from server.web.listener import Runner
+from server.web.metrics_page import render
 from server.web.operations import operations_app
 
-# In seconds; together less than the ten that a supervisor grants.
-_FINISH_REQUESTS = 6.0
-_GIVE_UP_REQUESTS = 7.0
-_GIVE_UP = 1.0
+# In seconds; whoever stops us grants ten.
 _END = 9.3
 _LAST_LINES = 0.3
-_BACKLOG = 1024
-
-
-class ListenError(Exception):
-    """A port cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,7 @@ async def serve(
         ListenError: a port cannot be had.
     """
     log = structlog.get_logger()
+    applied = partial(tell_reloaded, instead_of=config)
     async with AsyncExitStack() as stack:
         serving = await _open(config, signals.stop, stack)
         log.info(
@@ -134,8 +135,8 @@ async def serve(
             issuers=[each.issuer for each in config.issuers],
         )
         async with (
-            _beside(started(serving)),
-            _beside(obey_reloads(serving.keyturn, config, signals.reload, read)),
+            beside(started(serving)),
+            beside(obey_reloads(serving.keyturn, signals.reload, read, applied=applied)),
         ):
             await signals.stop.wait()
             log.info("server.stopping")
@@ -146,18 +147,39 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
     # What is entered last is left first: the API finishes its requests while all else still works.
     session = await stack.enter_async_context(open_session())
     if config.dev_issuer.enabled:
-        await stack.enter_async_context(dev_issuer(config))
+        await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
-    admin = _private(operations_app(lambda: keyturn.keys, draining=stop.is_set))
+    api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+    admin = private(
+        operations_app(
+            lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)
+        )
+    )
     host, port = config.admin.host, config.admin.port
-    await stack.enter_async_context(_listening(admin, host, port, "admin.port"))
-    api = Runner(keyturn.api, shutdown_timeout=_FINISH_REQUESTS, log_requests=True)
+    site = on_port(host, port, "admin.port")
+    await stack.enter_async_context(listening(admin, site, f"{host}:{port}"))
     host, port = config.listen.host, config.listen.port
+    site = on_port(host, port, "listen.port")
     await stack.enter_async_context(
-        _listening(api, host, port, "listen.port", give_up=_GIVE_UP_REQUESTS)
+        listening(api, site, f"{host}:{port}", give_up=GIVE_UP_REQUESTS)
     )
     return Serving(keyturn, tuple(base_url(host, port) for host, port, *_ in api.addresses))
+
+
+def metrics_page(keyturn: Keyturn, api: Runner, *, alone: bool = True) -> Callable[[], bytes]:
+    """
+    Make what writes the page of metrics.
+
+    Args:
+        alone: there are no other workers.
+    """
+
+    def write() -> bytes:
+        keyturn.look_up_numbers(active=api.active_requests)
+        return render(keyturn.metrics, alone=alone)
+
+    return write
 
 
 async def serve_dev_issuer(config: Config, signals: Signals) -> None:
@@ -167,14 +189,19 @@ async def serve_dev_issuer(config: Config, signals: Signals) -> None:
     Raises:
         ListenError: its port cannot be had.
     """
-    async with dev_issuer(config):
+    async with dev_issuer(config, dev_port(config)):
         structlog.get_logger().info("dev_issuer.started", issuer=config.dev_issuer.name)
         await signals.stop.wait()
     structlog.get_logger().info("dev_issuer.stopped")
 
 
+def dev_port(config: Config) -> OpenSites:
+    """Listen where the development issuer does."""
+    return on_port(config.dev_issuer.host, config.dev_issuer.port, "dev_issuer.port")
+
+
 @asynccontextmanager
-async def dev_issuer(config: Config) -> AsyncIterator[None]:
+async def dev_issuer(config: Config, open_sites: OpenSites) -> AsyncIterator[None]:
     """
     Run the development issuer.
 
@@ -183,12 +210,14 @@ async def dev_issuer(config: Config) -> AsyncIterator[None]:
     """
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
-    async with _listening(_private(issuer.app()), settings.host, settings.port, "dev_issuer.port"):
+    address = f"{settings.host}:{settings.port}"
+    async with listening(private(issuer.app()), open_sites, address):
         yield
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do *work* meanwhile; what is left of it at the end is given up."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -196,32 +225,3 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-@asynccontextmanager
-async def _listening(
-    runner: web.AppRunner, host: str, port: int, setting: str, *, give_up: float = _GIVE_UP
-) -> AsyncIterator[None]:
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
-        try:
-            await site.start()
-        except socket.gaierror as error:
-            raise ListenError(f"cannot listen on {host}: {error.strerror}") from error
-        except UnicodeError as error:
-            raise ListenError(f"cannot listen on {host}: no host has such a name") from error
-        except OSError as error:
-            cause = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(f"cannot listen on {host}:{port}: {cause} ({setting})") from error
-        yield
-    finally:
-        try:
-            async with asyncio.timeout(give_up):
-                await runner.cleanup()
-        except TimeoutError:
-            structlog.get_logger().warning("server.gave_up", address=f"{host}:{port}")
-
-
-def _private(app: web.Application) -> Runner:
-    return Runner(app, shutdown_timeout=_GIVE_UP / 2, log_requests=False)

@@ -105,3 +105,6 @@ IssuerUrl = Annotated[HttpsUrl, AfterValidator(_check_issuer)]
 
 Port = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose."""
+
+Workers = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, le=256)]
+"""A number of processes; 0 is one for each core."""

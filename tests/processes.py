@@ -23,6 +23,10 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if name in {"PATH", "LANG", "SYSTEMROOT"} or name.startswith("COVERAGE")
 }
+# What holds of one process holds of several: KEYTURN_TEST_WORKERS=2 puts it to the test.
+WORKERS = int(os.environ.get("KEYTURN_TEST_WORKERS", "1"))
+if WORKERS != 1:
+    ENVIRONMENT["KEYTURN__LISTEN__WORKERS"] = str(WORKERS)
 
 
 def free_ports(count: int) -> list[int]:
@@ -84,13 +88,13 @@ class Process:
                 lines.append(line.rstrip("\n"))
                 self._changed.put(None)
 
-    def wait_for(self, text: str) -> str:
-        """Wait until a line with *text* has been written, and give it."""
+    def wait_for(self, text: str, *, times: int = 1) -> str:
+        """Wait until a line with *text* has been written *times* times, and give the last."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            for line in [*self.out, *self.err]:
-                if text in line:
-                    return line
+            found = [line for line in [*self.out, *self.err] if text in line]
+            if len(found) >= times:
+                return found[times - 1]
             if self.popen.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no {text!r} in {self.out} {self.err}")
             self.wait_for_more()
@@ -115,6 +119,11 @@ class Process:
     @property
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out]
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """Give what was told of *event*: by one worker, where there are several."""
+        told = [each for each in self.events if each["event"] == event]
+        return [each for each in told if each.get("worker", 0) == 0]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from joserfc import jwk
 
 from server.oauth.unverified_token import UnverifiedToken
 from tests.minting import AUDIENCE, ISSUER, claims, header, sign
-from tests.processes import ROOT, Ports, Process, Redis, running
+from tests.processes import ROOT, WORKERS, Ports, Process, Redis, running
 
 
 class Keyturn:
@@ -110,8 +110,7 @@ async def test_no_request_fails_while_the_key_turns_and_turns(keyturn: Keyturn) 
         )
 
     assert answers == [200] * 400
-    rotated = [event for event in keyturn.process.events if event["event"] == "jwks.rotated"]
-    assert len(rotated) == 8
+    assert len(keyturn.process.told("jwks.rotated")) == 8
 
 
 async def test_a_key_that_has_left_takes_its_tokens_along(keyturn: Keyturn) -> None:
@@ -327,7 +326,7 @@ async def test_an_issuer_that_is_down_at_first_is_found_when_it_comes(ports: Por
             with running("issuer", environ=environ) as issuer:
                 issuer.wait_for("dev_issuer.started")
                 token = await keyturn.token()
-                process.wait_for("jwks.refreshed")
+                process.wait_for("jwks.refreshed", times=WORKERS)
                 assert await keyturn.status(token=token) == 200
                 assert (await keyturn.ready())[0] == 200
                 assert issuer.stop() == 0
@@ -359,8 +358,7 @@ async def test_who_starts_while_the_issuer_is_down_begins_with_what_others_have_
             assert (await keyturn.ready())[0] == 200
         assert process.stop() == 0
 
-    taken_over = [each for each in process.events if each["event"] == "jwks.refreshed"]
-    assert [each["trigger"] for each in taken_over] == ["store"]
+    assert [each["trigger"] for each in process.told("jwks.refreshed")] == ["store"]
 
 
 async def test_a_store_that_hangs_harms_nobody(ports: Ports, redis: Redis) -> None:
@@ -374,8 +372,7 @@ async def test_a_store_that_hangs_harms_nobody(ports: Ports, redis: Redis) -> No
                 assert await keyturn.status(token=await keyturn.token()) == 200
         assert process.stop() == 0
 
-    warned = [each for each in process.events if each["event"] == "jwks.store_failed"]
-    assert [each["cause"] for each in warned] == ["TimeoutError"]
+    assert [each["cause"] for each in process.told("jwks.store_failed")] == ["TimeoutError"]
 
 
 async def test_an_issuer_with_a_secret_needs_no_network(ports: Ports) -> None:

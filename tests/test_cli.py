@@ -72,8 +72,8 @@ def test_options_of_serve_work_without_the_word(capsys: Capture) -> None:
 
 
 def test_more_workers_than_there_can_be_are_a_fault(capsys: Capture) -> None:
-    assert main(["serve", "--workers", "2"]) == 2
-    assert capsys.readouterr().err == "listen.workers: only 1 is supported yet\n"
+    assert main(["serve", "--workers", "257"]) == 2
+    assert capsys.readouterr().err == "listen.workers: must be less than or equal to 256\n"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         realm: "a\\nb"
         audience: []
         bogus: 1
-        listen: { port: 70000, workers: 2, prot: 1 }
+        listen: { port: 70000, workers: -1, prot: 1 }
         routes: nowhere
         issuers:
           - issuer: http://issuer.example/

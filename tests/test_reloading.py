@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from aiohttp import ClientSession
 from structlog.typing import EventDict
 
 from server.config import Config
-from server.reloading import obey_reloads
+from server.reloading import obey_reloads, tell_reloaded
 from tests.minting import ISSUER
 from tests.processes import Ports, Process, running
 
@@ -129,7 +130,7 @@ async def test_an_issuer_that_is_added_is_believed_and_the_others_notice_nothing
     assert told["event"] == "config.reloaded"
     assert told["issuers"] == [OURS.issuer_name, THEIRS.issuer_name]
     assert set(answers) == {200}
-    fetches = [each for each in server.process.events if each["event"] == "jwks.refreshed"]
+    fetches = server.process.told("jwks.refreshed")
     assert [each["issuer"] for each in fetches] == [OURS.issuer_name, THEIRS.issuer_name]
 
 
@@ -206,7 +207,8 @@ async def test_what_nobody_expected_is_told_and_the_next_reload_works(
         return reading
 
     keyturn: Any = Reloadable()
-    obeying = asyncio.create_task(obey_reloads(keyturn, config, wanted, read))
+    applied = partial(tell_reloaded, instead_of=config)
+    obeying = asyncio.create_task(obey_reloads(keyturn, wanted, read, applied=applied))
     for event in ("config.rejected", "config.reloaded"):
         wanted.set()
         while event not in [each["event"] for each in log]:  # noqa: ASYNC110 (a thread reads)
@@ -227,7 +229,9 @@ async def test_stopping_does_not_wait_for_a_reload(server: Server) -> None:
         with connection:
             assert await asyncio.to_thread(server.process.stop) == 0
 
-    assert [each["event"] for each in server.process.events][-2:] == [
+    names = [each["event"] for each in server.process.events]
+    assert names[-1] == "server.stopped"
+    assert [each for each in names if each.startswith("server.")][-2:] == [
         "server.stopping",
         "server.stopped",
     ]

@@ -54,6 +54,11 @@ class Connection(web.RequestHandler):
         self._head_timer = None
         self._is_broken = False
 
+    @property
+    def is_answering(self) -> bool:
+        """Tell whether a request is being answered."""
+        return self._request_in_progress
+
     def data_received(self, data: bytes) -> None:
         """Take in what has come, and look at the clock while a request's head is incomplete."""
         if self._is_broken:

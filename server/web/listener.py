@@ -117,6 +117,12 @@ class Runner(web.AppRunner):
         else:
             self._connection_settings["access_log"] = None
 
+    @property
+    def active_requests(self) -> int:
+        """Count the requests that are being answered."""
+        connections = [] if self.server is None else self.server.connections
+        return sum(isinstance(each, Connection) and each.is_answering for each in connections)
+
     async def _make_server(self) -> web.Server:
         # aiohttp has no door for another kind of connection; this is the one place that goes in.
         server = await super()._make_server()

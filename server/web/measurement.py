@@ -12,7 +12,6 @@ DURATION = Family(
     Kind.HISTOGRAM,
     ("http_request_method", "http_route", "http_response_status_code"),
 )
-ACTIVE = Family("http_server_active_requests", "Requests that are being answered.", Kind.GAUGE)
 DECISIONS = Family(
     "keyturn_auth_decisions",
     "Requests by what was decided of them.",
@@ -34,7 +33,7 @@ class Measurement:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        metrics.declare(DURATION, ACTIVE, DECISIONS)
+        metrics.declare(DURATION, DECISIONS)
         self._metrics = metrics
         self._unmatched: dict[tuple[str, int], Spread] = {}
         self._decisions: dict[tuple[str, str, str], Cell] = {}

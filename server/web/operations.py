@@ -1,7 +1,9 @@
 """The admin listener: is the process alive, can it judge tokens, and fetch the keys now."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +13,7 @@ from server.jwks.journal import Result, Trigger
 from server.jwks.snapshot import Status
 from server.web.answering import sign_answers
 from server.web.cors import Cors, CorsSettings
+from server.web.metrics_page import CONTENT_TYPE
 from server.web.problems import problem_details
 
 
@@ -29,39 +32,89 @@ class IssuerKeys(Protocol):
         """Fetch the keys."""
 
 
+Report = dict[str, Any]
+"""What an operator is told: a status, and a row for each issuer."""
+
+
+class Question(StrEnum):
+    """What an operator asks of all workers; the path is the name."""
+
+    READY = "/readyz"
+    REFRESH = "/jwks/refresh"
+
+
+Share = Callable[[Question, Awaitable[Report]], Awaitable[Report]]
+"""Gives the report of all workers, who are asked the same; one's own is there already."""
+
+
+async def alone(_question: Question, own: Awaitable[Report]) -> Report:
+    """Report for the only worker there is."""
+    return await own
+
+
 _NO_PAGES = Cors(CorsSettings())
 
 
 def operations_app(
-    keys: Callable[[], Sequence[IssuerKeys]], *, draining: Callable[[], bool]
+    keys: Callable[[], Sequence[IssuerKeys]],
+    *,
+    draining: Callable[[], bool],
+    metrics: Callable[[], bytes],
+    share: Share = alone,
 ) -> web.Application:
-    """Make the application that operators ask about *keys*; never on the public port."""
+    """
+    Make the application that operators ask about *keys*; never on the public port.
 
-    def status() -> str:
-        ready = all(each.is_usable for each in keys())
-        return "draining" if draining() else "ready" if ready else "not_ready"
+    Args:
+        draining: whether the process has been told to stop.
+        metrics: writes the page of them.
+        share: with other workers that are to be asked as well.
+    """
+    operations = _Operations(keys, draining, metrics, share)
+    app = web.Application(middlewares=[problem_details(lambda: "operations")])
+    sign_answers(app, lambda: _NO_PAGES)
+    app.router.add_get("/livez", operations.livez)
+    app.router.add_get(Question.READY, operations.readyz)
+    app.router.add_post(Question.REFRESH, operations.refresh)
+    app.router.add_get("/metrics", operations.numbers)
+    return app
 
-    async def livez(_request: web.Request) -> web.Response:
+
+@dataclass(frozen=True, slots=True)
+class _Operations:
+    keys: Callable[[], Sequence[IssuerKeys]]
+    draining: Callable[[], bool]
+    metrics: Callable[[], bytes]
+    share: Share
+
+    async def livez(self, _request: web.Request) -> web.Response:
         return _answer({"status": "alive"})
 
-    async def readyz(_request: web.Request) -> web.Response:
-        rows = [_row(each.status) for each in keys()]
-        code = 200 if status() == "ready" else 503
-        return _answer({"status": status(), "issuers": rows}, status=code)
+    async def readyz(self, _request: web.Request) -> web.Response:
+        report = await self.share(Question.READY, self._own_state())
+        return _answer(report, status=200 if report["status"] == "ready" else 503)
 
-    async def refresh(_request: web.Request) -> web.Response:
-        asked = keys()
+    async def refresh(self, _request: web.Request) -> web.Response:
+        return _answer(await self.share(Question.REFRESH, self._own_refresh()))
+
+    async def numbers(self, _request: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        return web.Response(body=self.metrics(), headers=headers)
+
+    async def _own_state(self) -> Report:
+        rows = [_row(each.status) for each in self.keys()]
+        return {"status": self._status(), "issuers": rows}
+
+    async def _own_refresh(self) -> Report:
+        asked = self.keys()
         results = await asyncio.gather(*(each.refresh(Trigger.FORCED) for each in asked))
         pairs = zip(asked, results, strict=True)
         rows = [_row(each.status) | {"result": result} for each, result in pairs]
-        return _answer({"status": status(), "issuers": rows})
+        return {"status": self._status(), "issuers": rows}
 
-    app = web.Application(middlewares=[problem_details(lambda: "operations")])
-    sign_answers(app, lambda: _NO_PAGES)
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_post("/jwks/refresh", refresh)
-    return app
+    def _status(self) -> str:
+        ready = all(each.is_usable for each in self.keys())
+        return "draining" if self.draining() else "ready" if ready else "not_ready"
 
 
 def _row(status: Status) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class Operations:
             NAME, self.issuer.fetch, RefreshPolicy(), shared, now=clock, sleep=clock.sleep
         )
         self.draining = False
-        self.app = operations_app(lambda: [self.keys], draining=lambda: self.draining)
+        self.app = operations_app(
+            lambda: [self.keys], draining=lambda: self.draining, metrics=bytes
+        )
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ async def test_keys_that_are_configured_are_there_and_need_no_refresh(
 ) -> None:
     keys = FixedKeySet(NAME, key_set())
     client: Client = await aiohttp_client(
-        KeyturnServer(operations_app(lambda: [keys], draining=lambda: False))
+        KeyturnServer(operations_app(lambda: [keys], draining=lambda: False, metrics=bytes))
     )
 
     row = {"issuer": NAME, "state": "fresh", "keys": 1}

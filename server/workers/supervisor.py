@@ -1,0 +1,242 @@
+"""
+Gunicorn's arbiter, told by our configuration alone: it forks workers and sees to it that they work.
+
+Nothing is read from a command line, a gunicorn.conf.py or GUNICORN_CMD_ARGS.
+"""
+
+import os
+import signal
+import time
+from typing import Any
+
+import structlog
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+
+from server import __version__
+from server.config import Config, ConfigError
+from server.reloading import PINNED, tell_reloaded
+from server.settings import base_url
+from server.workers.crew import GONE, SERVING, Crew
+from server.workers.gunicorn_log import GunicornLog
+from server.workers.issuer_process import fork_dev_issuer
+from server.workers.worker import LOOK_AT_THE_BOARD, TOLD_BY_SUPERVISOR, Worker
+
+# In seconds.  Requests that have begun have six, and whoever stops us grants ten.
+_GRACE = 8
+_ISSUER_GRACE = 0.5
+_SHORT_LIFE = 10.0
+_LONGEST_WAIT = 30.0
+_LONGEST_TURN = 5.0
+
+# Gunicorn keeps a nameless file for each worker, and some file systems make writers wait.
+_MEMORY = "/dev/shm"  # noqa: S108 (see above)
+
+
+def wait_before_next(short_lives: int) -> float:
+    """Give the seconds to wait after so many workers at one place have died young."""
+    return min(2.0 ** (short_lives - 1), _LONGEST_WAIT) if short_lives > 1 else 0.0
+
+
+class _Application(BaseApplication):
+    def __init__(self, pre_fork: Any) -> None:
+        self._settings = {
+            "bind": "127.0.0.1:0",  # nothing is bound: the supervisor has its ports already
+            "control_socket_disable": True,
+            "graceful_timeout": _GRACE,
+            "logger_class": GunicornLog,
+            "pre_fork": pre_fork,
+            "proc_name": "keyturn",
+            "worker_class": Worker,
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+
+class Supervisor(Arbiter):
+    """
+    Keeps a worker at each of the board's places.
+
+    Args:
+        hung_after: seconds without a heartbeat.
+    """
+
+    SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM, LOOK_AT_THE_BOARD)
+
+    def __init__(self, config: Config, crew: Crew, *, hung_after: float) -> None:
+        super().__init__(_Application(self._prepare))
+        self.WORKERS: dict[int, Worker] = {}
+        self.LISTENERS = list(crew.ports.api)
+        self._config = self._first = self._reloading = config
+        self._crew = crew
+        self._board = crew.board
+        self._hung_after = hung_after
+        self._had_terminal = os.isatty(0)
+        self._log = structlog.get_logger()
+        self._place = 0
+        self._told = 0.0
+        self._born = dict.fromkeys(self._board.places, 0.0)
+        self._short_lives = dict.fromkeys(self._board.places, 0)
+        self._dev_issuer = 0
+        self._is_stopping = self._has_served = self._has_started = False
+        self._last_turn = time.monotonic()
+
+    def init_signals(self) -> None:
+        """Hear signals from now on."""
+        super().init_signals()
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # gunicorn's would start another supervisor
+
+    def signal(self, sig: int, frame: object) -> None:
+        """Take note of a signal; everyone is to know at once if it says stop."""
+        if sig not in {signal.SIGHUP, LOOK_AT_THE_BOARD}:
+            self._board.drain()
+        super().signal(sig, frame)
+
+    def handle_hup(self) -> None:
+        """Read the configuration anew and pass it on, unless it was the terminal that went."""
+        if self._had_terminal and not os.isatty(0):
+            self._board.drain()
+            self.handle_term()
+        log = structlog.get_logger()
+        try:
+            fresh = self._crew.read()
+        except ConfigError as error:
+            log.error("config.rejected", faults=error.faults)  # noqa: TRY400 (no fault of ours)
+        except Exception:
+            log.exception("config.rejected")
+        else:
+            # Workers to come have it from here; what cannot change is as their siblings have it.
+            pinned = {name: getattr(self._config, name) for name in PINNED}
+            self._config = fresh.model_copy(update=pinned)
+            self._reloading = fresh
+            self._board.wanted[0] += 1
+            self.kill_workers(signal.SIGUSR1)
+
+    def handle_usr1(self) -> None:
+        """Look at the board, as after every signal."""
+
+    def handle_int(self) -> None:
+        """Stop as with SIGTERM."""
+        self.handle_term()
+
+    def manage_workers(self) -> None:
+        """Fork whoever is missing, unless his predecessors died young."""
+        if self._crew.ports.dev_issuer and not self._dev_issuer:
+            self._dev_issuer = fork_dev_issuer(self._config, self._crew.ports)
+        taken = {each.place for each in self.WORKERS.values()}
+        for place in self._board.places:
+            wait = wait_before_next(self._short_lives[place])
+            if place not in taken and time.monotonic() - self._born[place] >= wait:
+                self._place = place
+                self.spawn_worker()
+
+        self._tell_what_all_have_done()
+
+    def _tell_what_all_have_done(self) -> None:
+        if not self._has_started and set(self._board.state) == {SERVING}:
+            self._has_started = True
+            self._log.info(
+                "server.started",
+                version=__version__,
+                addresses=list(self._crew.addresses),
+                admin=base_url(self._config.admin.host, self._config.admin.port),
+                issuers=[each.issuer for each in self._config.issuers],
+                workers=len(self._board.places),
+            )
+        if self._told != self._board.wanted[0] and set(self._board.applied) == {
+            self._board.wanted[0]
+        }:
+            self._told = self._board.wanted[0]
+            tell_reloaded(self._reloading, instead_of=self._first, threaded=False)
+
+    def spawn_worker(self) -> Any:
+        """Fork a worker, that is told nothing before it can hear."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_BY_SUPERVISOR)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _prepare(self, _arbiter: Arbiter, worker: Worker) -> None:
+        place = self._place
+        worker.crew, worker.config, worker.place = self._crew, self._config, place
+        worker.is_first = worker.age == 1
+        self._born[place] = time.monotonic()
+        self._board.beat(place)
+        self._board.applied[place] = self._board.wanted[0]
+
+    def kill_workers(self, sig: int) -> None:
+        """Send a signal to all; those who are to end at once are not asked."""
+        super().kill_workers(signal.SIGKILL if sig == signal.SIGQUIT else sig)
+
+    def murder_workers(self) -> None:
+        """End the workers that hang."""
+        now = time.monotonic()
+        if now - self._last_turn > _LONGEST_TURN:
+            # We were stopped ourselves, and they probably with us.
+            for place in self._board.places:
+                self._board.beat(place)
+        self._last_turn = now
+        for pid, worker in list(self.WORKERS.items()):
+            silence = self._board.silence(worker.place)
+            if silence > self._hung_after:
+                self._log.error(
+                    "worker.hung", worker=worker.place, pid=pid, silent_seconds=round(silence, 1)
+                )
+                self.kill_worker(pid, signal.SIGKILL)
+
+    def reap_workers(self) -> None:
+        """Take note of who has ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._dev_issuer:
+                self._dev_issuer = 0
+            elif (worker := self.WORKERS.pop(pid, None)) is not None:
+                worker.tmp.close()
+                self._bury(worker, pid, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, worker: Worker, pid: int, status: int) -> None:
+        is_expected = self._is_stopping and status == 0
+        report = self._log.debug if is_expected else self._log.warning
+        cause = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
+        report("worker.exited", worker=worker.place, pid=pid, **cause)
+        place = worker.place
+        has_served = self._board.state[place] in {SERVING, GONE}
+        self._has_served = self._has_served or has_served
+        if self._board.state[place] == SERVING:
+            self._board.state[place] = GONE
+        self._board.connections[place] = 0
+        is_young = time.monotonic() - self._born[place] < _SHORT_LIFE
+        self._short_lives[place] = self._short_lives[place] + 1 if is_young else 0
+        if status == self.WORKER_BOOT_ERROR and not (self._has_served or self._is_stopping):
+            raise HaltServer("no worker can start", 1)
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 (gunicorn's signature)
+        """End all workers; by default they finish what has begun."""
+        self._is_stopping = True
+        self._board.drain()
+        self._log.info("server.stopping")
+        super().stop(graceful)
+        self._stop_dev_issuer()
+        self._log.info("server.stopped")
+
+    def _stop_dev_issuer(self) -> None:
+        if not self._dev_issuer:
+            return
+        os.kill(self._dev_issuer, signal.SIGTERM)
+        end = time.monotonic() + _ISSUER_GRACE
+        while self._dev_issuer and time.monotonic() < end:
+            time.sleep(0.02)
+            self.reap_workers()
+        if self._dev_issuer:
+            os.kill(self._dev_issuer, signal.SIGKILL)
