@@ -39,6 +39,7 @@ class JSONRenderer:
         self, more: Mapping[str, Any] | None = None, *, clock: Callable[[], float] = time
     ) -> None:
         self._more = more
+        self._end = b"".join(b",%b" % orjson.dumps({k: v})[1:-1] for k, v in (more or {}).items())
         self._clock = clock
         self._second, self._date = -1, b""
 
@@ -52,6 +53,13 @@ class JSONRenderer:
         head = self._head(level)
         line = head + _render(event)
         return line if len(line) <= PIECE else head + _render_cut(event, PIECE - len(head))
+
+    def finish(self, level: str, members: bytes) -> bytes | None:
+        """Make a line of *members* that are rendered, if they are fit for one piece and for eyes."""
+        line = b"%b%b%b}\n" % (self._head(level), members, self._end)
+        if len(line) > PIECE or not line.isascii() or _DEL in line:
+            return None
+        return line
 
     def _head(self, level: str) -> bytes:
         now = self._clock()

@@ -8,7 +8,7 @@ import atexit
 import logging
 import os
 import sys
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -48,10 +48,11 @@ def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -
     console = settings.format == "console" or (settings.format == "auto" and is_terminal)
     _attach(prompt=console, threaded=threaded)
     _kept.renderer, _kept.levels = JSONRenderer(more), _LEVELS[_LEVELS.index(settings.level) :]
+    _kept.chain = (
+        console_processors(colors=is_terminal, more=more) if console else [_kept.renderer]
+    )
     structlog.configure(
-        processors=console_processors(colors=is_terminal, more=more)
-        if console
-        else [_kept.renderer],
+        processors=_kept.chain,
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
         logger_factory=_Sink,
         cache_logger_on_first_use=False,
@@ -63,6 +64,7 @@ def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -
 
 def configure_for_tests() -> None:
     """Print every log line for those who read a test's output: without local variables."""
+    _kept.chain = [object()]
     structlog.configure(
         processors=console_processors(colors=sys.stdout.isatty()),
         logger_factory=structlog.PrintLoggerFactory(),
@@ -86,10 +88,32 @@ def emit(level: Level, event: EventDict) -> None:
         event: the fields, the first of them ``event``: its name. Not to be used again.
     """
     # Not so where a test captures what is logged, or people read it.
-    if structlog.get_config()["processors"][0] is not _kept.renderer:
+    if not are_json():
         getattr(structlog.get_logger(), level)(**event)
     elif level in _kept.levels:
         _writer.write(_kept.renderer(None, level, event))
+
+
+def are_json() -> bool:
+    """Tell whether lines are for machines, and nobody captures them."""
+    # A capture of what is logged exchanges what is in the chain, a test's reset the whole of it.
+    return _kept.chain[0] is _kept.renderer and structlog.is_configured()
+
+
+def emit_rendered(level: Level, members: bytes) -> bool:
+    """
+    Log an event that is JSON already, if that is as it may be written; only if ``are_json``.
+
+    Args:
+        members: those behind ``level``, without braces.
+    """
+    if level not in _kept.levels or _kept.renderer is None:
+        return True
+    line = _kept.renderer.finish(level, members)
+    if line is None:
+        return False
+    _writer.write(line)
+    return True
 
 
 def lines_dropped() -> int:
@@ -114,6 +138,7 @@ class _Kept:
     processors: object = None
     logger: FilteringBoundLogger
     renderer: JSONRenderer | None = None
+    chain: ClassVar[list[Any]] = [object()]
     levels: tuple[str, ...] = ()
 
 

@@ -92,15 +92,17 @@ class Served:
         access: what is asked of them.
         template: its path, for the log and the metrics.
         durations: what they are counted in, by the status of the answer.
+        logged: what their lines in the log have in common; empty before the first.
     """
 
-    __slots__ = ("access", "durations", "method", "template")
+    __slots__ = ("access", "durations", "logged", "method", "template")
 
     def __init__(self, method: str, template: str, access: Access) -> None:
         self.method = method
         self.template = template
         self.access = access
         self.durations: dict[int, Spread] = {}
+        self.logged = b""
 
 
 class RouteTable:

@@ -1,0 +1,95 @@
+"""
+The line of a request that was granted, put together from parts that are rendered once.
+
+It is the line that is written most: made this way it costs a third of what rendering all its
+fields costs.  A test holds that it says the same.
+"""
+
+import orjson
+from aiohttp import hdrs, web
+from multidict import istr
+
+from server.oauth.access_token import AccessToken, Mandate
+from server.oauth.errors import LOGGED_LENGTH
+from server.web.exchange import Exchange
+from server.web.routing import Served
+
+MAX_USER_AGENT = 512
+"""Of what a client calls itself so much is logged, in characters."""
+
+TRACE_PARENT = istr("traceparent")
+
+_MOST_PARTS = 1024
+
+
+class GrantedLine:
+    """Renders the members of the line, and keeps what they have in common with those before."""
+
+    def __init__(self) -> None:
+        self._of_mandates: dict[int, tuple[Mandate, bytes]] = {}
+
+    def render(
+        self,
+        request: web.BaseRequest,
+        exchange: Exchange,
+        access: AccessToken,
+        status: int,
+        seconds: float,
+    ) -> bytes | None:
+        """Give the members behind ``level``, if it is a usual line, without the brace."""
+        headers, served, address = request.headers, exchange.served, request.remote
+        if served is None or address is None or TRACE_PARENT in headers:
+            return None
+        agent = headers.get(hdrs.USER_AGENT)
+        try:
+            return (
+                b'"event":"request","request_id":"%b",%b,"url.path":%b%b,'
+                b'"http.response.status_code":%d,"duration_ms":%.3f,"client.address":"%b",'
+                b'"auth.outcome":"granted",%b%b%b,"auth.cached":%b'
+            ) % (
+                exchange.request_id.encode(),
+                served.logged or _render_served(served),
+                orjson.dumps(request.rel_url.raw_path),
+                b',"user_agent.original":%b' % orjson.dumps(agent[:MAX_USER_AGENT])
+                if agent
+                else b"",
+                status,
+                seconds * 1000,
+                address.encode(),
+                self._of_mandate(access.mandate),
+                _member(b"auth.subject", access.subject),
+                _member(b"auth.token_id", access.token_id),
+                b"true" if access.cached else b"false",
+            )
+        except TypeError:
+            return None  # what orjson refuses: lone surrogates
+
+    def _of_mandate(self, mandate: Mandate) -> bytes:
+        # By identity: it is shared by all requests of a client, and slow to compare.
+        known = self._of_mandates.get(id(mandate))
+        if known is not None and known[0] is mandate:
+            return known[1]
+        part = b'"auth.issuer":%b%b%b%b' % (
+            orjson.dumps(mandate.issuer),
+            _member(b"auth.client_id", mandate.client_id),
+            _member(b"auth.kid", mandate.key_id),
+            _member(b"auth.alg", mandate.algorithm),
+        )
+        if len(self._of_mandates) >= _MOST_PARTS:
+            self._of_mandates.clear()
+        self._of_mandates[id(mandate)] = mandate, part
+        return part
+
+
+def _render_served(served: Served) -> bytes:
+    served.logged = b'"http.request.method":%b,"http.route":%b' % (
+        orjson.dumps(served.method),
+        orjson.dumps(served.template),
+    )
+    return served.logged
+
+
+def _member(name: bytes, value: str | None) -> bytes:
+    if value is None:
+        return b""
+    return b',"%b":%b' % (name, orjson.dumps(value[:LOGGED_LENGTH]))
