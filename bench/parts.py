@@ -1,0 +1,101 @@
+"""
+The server's parts as the benchmarks take hold of them.
+
+What is not measured through a socket is taken from here and nowhere else, so that it is here that
+a change of the server's inner names is followed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from structlog import get_logger
+
+from bench.issuer import AUDIENCE
+from bench.load import ORIGIN, PATH
+from server import logs
+from server.app import rules_of
+from server.config import Config
+from server.jwks.fixed_key_set import FixedKeySet
+from server.oauth.access_token import AccessToken, verify
+from server.oauth.challenge import Challenge
+from server.oauth.errors import InsufficientScopeError, InvalidTokenError
+from server.oauth.jwk_set import parse_jwks
+from server.oauth.policy import TokenPolicy
+from server.oauth.unverified_token import UnverifiedToken
+from server.protector import ResourceProtector
+from server.web import ACCESS_TOKEN, scope
+from server.web.observation import RequestLog, identify
+from server.web.throttle import Throttle
+
+ISSUER = "https://issuer.example/"
+SECRET = "0123456789abcdef" * 4
+NEEDED = scope("read:messages")
+
+
+def config(*, size: int = 10_000, **issuer: Any) -> Config:
+    """Give a configuration that believes one issuer, described by *issuer* beside its name."""
+    settings = {
+        "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, **issuer}],
+        "token_cache": {"size": size},
+        "cors": {"origins": [ORIGIN]},
+    }
+    return Config.model_validate(settings, context={"environ": {"BENCH_SECRET": SECRET}})
+
+
+def protector(config: Config) -> ResourceProtector:
+    """Make what admits requests by *config*, whose one issuer has fixed keys."""
+    (issuer,) = config.issuers
+    if issuer.fixed_keys is None:
+        raise ValueError("an issuer with keys is needed")
+    return rules_of(config, [FixedKeySet(ISSUER, issuer.fixed_keys)]).protector
+
+
+def verification(compact: str, jwks: Mapping[str, Any]) -> Callable[[], AccessToken]:
+    """Verify one parsed token, over and over."""
+    keys = parse_jwks(jwks).keys
+    policy = TokenPolicy(issuer=ISSUER, audience=(AUDIENCE,), profile="at+jwt")
+    token = UnverifiedToken.parse(compact)
+    return partial(verify, token, keys, policy, now=time.time())
+
+
+def parsing(compact: str) -> Callable[[], UnverifiedToken]:
+    """Parse one token, over and over."""
+    return partial(UnverifiedToken.parse, compact)
+
+
+def refusal(compact: str) -> Callable[[], None]:
+    """Refuse what is no token, over and over."""
+
+    def refuse() -> None:
+        try:
+            UnverifiedToken.parse(compact)
+        except InvalidTokenError:
+            return
+        raise AssertionError(compact)
+
+    return refuse
+
+
+def challenge() -> Callable[[], str]:
+    """Write a challenge, over and over."""
+    error = InsufficientScopeError(scopes=NEEDED.scopes, missing=("read:messages",), evidence=None)
+    return lambda: str(Challenge.to(error, realm="bench"))
+
+
+def log_line(access: AccessToken) -> Callable[[], None]:
+    """Log one admitted request to standard output, over and over."""
+    logs.configure(logs.LogSettings(format="json"))
+    app = web.Application()
+    app.router.add_get(PATH, lambda _request: web.Response())
+    headers = {"User-Agent": "bench", "Origin": ORIGIN}
+    request = make_mocked_request("GET", PATH, headers=headers, app=app)
+    request._match_info = asyncio.run(app.router.resolve(request))  # noqa: SLF001
+    identify(request)
+    request[ACCESS_TOKEN] = access
+    log = RequestLog(get_logger(), "", unreadable=Throttle(burst=1e9, rate=1e9))
+    return partial(log.log, request, web.Response(), 0.001)
