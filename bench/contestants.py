@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -153,6 +153,7 @@ def check(program: Program, contestant: Contestant, samples: Samples) -> None:
         ("a forged token", samples.forged, 401),
         ("a token without the scope", samples.without_scope, 403),
     )
+    _wait_for_keys(program.port, samples.good)
     for what, token, wanted in cases if contestant.asks else cases[:1]:
         status, body = ask(program.port, token)
         if status != wanted:
@@ -161,12 +162,18 @@ def check(program: Program, contestant: Contestant, samples: Samples) -> None:
             raise WrongAnswerError(f"{what} was answered with {body!r}")
 
 
+def _wait_for_keys(port: int, token: str) -> None:
+    deadline = time.monotonic() + 5
+    while ask(port, token)[0] != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def ask(port: int, token: str | None) -> tuple[int, bytes]:
     """Ask once, and give status and body."""
-    headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", PATH, headers=dict(headers))
+        connection.request("GET", PATH, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

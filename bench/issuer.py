@@ -114,8 +114,18 @@ def invented(wording: Wording, number: int) -> str:
 
 def publish(path: Path, *keys: SigningKey) -> None:
     """Write the JWK set (RFC 7517) that the issuer answers with from now on."""
+    put(path, jwk_set(*keys))
+
+
+def jwk_set(*keys: SigningKey) -> str:
+    """Give the document that publishes *keys*."""
+    return json.dumps({"keys": [key.public_jwk for key in keys]})
+
+
+def put(path: Path, text: str) -> None:
+    """Write *text*, so that nobody reads half of it."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"keys": [key.public_jwk for key in keys]}), encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
 
 

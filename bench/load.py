@@ -61,9 +61,7 @@ def run_wrk(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
     command += ["-s", str(_SCRIPT), f"http://127.0.0.1:{port}{PATH}", "--"]
     command += [str(tokens.file), str(tokens.first), str(tokens.count), str(tokens.begin), ORIGIN]
-    done = subprocess.run(  # noqa: S603
-        pinned(command, cores), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(pinned(command, cores), capture_output=True, text=True, check=True)
     return read_findings(done.stdout)
 
 

@@ -32,7 +32,7 @@ def _tokens(first: int, count: int) -> Iterator[str]:
 
 
 def _protector(size: int) -> ResourceProtector:
-    return parts.protector(parts.config(size=size, secret_env="BENCH_SECRET", profile="at+jwt"))
+    return parts.protector(parts.config(size=size, secret_env=parts.VARIABLE, profile="at+jwt"))
 
 
 async def _admit(protector: ResourceProtector, first: int, count: int) -> int:
@@ -82,7 +82,7 @@ class Memory:
         self._counts = {"each": FIRST, "traced": 20_000, "growth": 1_000_000}
         if session.quick:
             self._counts = {name: count // 20 for name, count in self._counts.items()}
-        self._found = session.found.setdefault("memory", {"counts": self._counts})
+        self._found: dict[str, object] = {}
         self._running: Running | None = None
 
     def begin(self) -> Iterator[Step]:
@@ -90,6 +90,8 @@ class Memory:
         if not rss_of("self"):
             self._session.skipped["memory"] = "there is no /proc"
             return
+        self._session.found["memory"] = self._found
+        self._found["counts"] = self._counts
         yield Step("beginning a million tokens, in the background", 0.1, self._begin_growth)
         for what in ("each", "traced"):
             count = self._counts[what]
@@ -103,6 +105,7 @@ class Memory:
 
     def _begin_growth(self) -> None:
         self._running = self._start("growth")
+        self._session.stack.callback(self._running.stop)
 
     def _measure(self, what: str) -> None:
         self._found[what] = self._start(what).finding()

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from joserfc import jwk, jws
 
 from bench import parts
 from bench.issuer import Wording
+from bench.processes import start_for_json
+from bench.progress import Step
+from bench.session import Session
 
 _ROUNDS = 15
 _CALLS = 200
@@ -135,6 +138,24 @@ async def _timed(admit: Callable[..., Awaitable[Any]], sent: list[list[str]]) ->
     for authorization in sent:
         await admit(authorization, parts.NEEDED)
     return (time.perf_counter() - begun) / len(sent) * 1e6
+
+
+class Micro:
+    """The step of a run."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def steps(self) -> Iterator[Step]:
+        """Give what is to be done."""
+        yield Step("microbenchmarks", 8, self._measure)
+
+    def _measure(self) -> None:
+        session = self._session
+        running = start_for_json(
+            "bench.micro", "all", cores=session.cores.server, log=session.work / "micro.log"
+        )
+        session.found["micro"] = running.finding()
 
 
 def main(path: str, what: str) -> None:

@@ -33,6 +33,7 @@ from server.web.observation import RequestLog, identify
 from server.web.throttle import Throttle
 
 ISSUER = "https://issuer.example/"
+VARIABLE = "BENCH_SECRET"
 SECRET = "0123456789abcdef" * 4
 NEEDED = scope("read:messages")
 
@@ -44,7 +45,7 @@ def config(*, size: int = 10_000, **issuer: Any) -> Config:
         "token_cache": {"size": size},
         "cors": {"origins": [ORIGIN]},
     }
-    return Config.model_validate(settings, context={"environ": {"BENCH_SECRET": SECRET}})
+    return Config.model_validate(settings, context={"environ": {VARIABLE: SECRET}})
 
 
 def protector(config: Config) -> ResourceProtector:
@@ -87,11 +88,15 @@ def challenge() -> Callable[[], str]:
     return lambda: str(Challenge.to(error, realm="bench"))
 
 
+async def _answer(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
 def log_line(access: AccessToken) -> Callable[[], None]:
     """Log one admitted request to standard output, over and over."""
     logs.configure(logs.LogSettings(format="json"))
     app = web.Application()
-    app.router.add_get(PATH, lambda _request: web.Response())
+    app.router.add_get(PATH, _answer)
     headers = {"User-Agent": "bench", "Origin": ORIGIN}
     request = make_mocked_request("GET", PATH, headers=headers, app=app)
     request._match_info = asyncio.run(app.router.resolve(request))  # noqa: SLF001

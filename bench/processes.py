@@ -89,7 +89,7 @@ def start_for_json(module: str, *arguments: str, cores: Sequence[int], log: Path
     found, errors = log.with_suffix(".json"), log.with_suffix(".err")
     command = pinned([sys.executable, "-m", module, str(found), *arguments], cores)
     with log.open("wb") as out, errors.open("wb") as err:
-        popen = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)  # noqa: S603
+        popen = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
     return Running(popen, found, errors)
 
 
@@ -119,7 +119,7 @@ class Program:
         self.log = log
         self._errors = log.with_suffix(".err")
         with log.open("ab") as out, self._errors.open("wb") as errors:
-            self._popen = subprocess.Popen(  # noqa: S603
+            self._popen = subprocess.Popen(
                 pinned(command, cores),
                 cwd=ROOT,
                 env={**_ENVIRONMENT, "PORT": str(port), **environ},

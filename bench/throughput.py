@@ -1,6 +1,7 @@
-"""Requests a second: one token, a thousand in turn, and every token new; two workers; few clients."""
+"""Requests a second: one token, a thousand in turn, every token new; two workers; few clients."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from bench.progress import Step
 from bench.session import Session
 
 ONE, THOUSAND, NEW = "one token", "1,000 tokens", "all new"
+SIGNATURE = "one signature"
 TWO_WORKERS = "Keyturn, two workers"
 FEW_CLIENTS = "8 connections"
 _FEW = 8
@@ -25,6 +27,7 @@ class Throughput:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._programs: dict[str, Program] = {}
+        self._stack = session.stack.enter_context(ExitStack())
         self._found: dict[str, Any] = session.found.setdefault("throughput", {})
 
     def steps(self) -> Iterator[Step]:
@@ -36,13 +39,14 @@ class Throughput:
         for number in range(self._session.rounds):
             about = f"round {number + 1} of {self._session.rounds}"
             took = self._session.seconds + (_WARM_UP if number == 0 else 0) + 0.3
-            yield Step(f"one signature, {about}", 1, self._verify_once)
+            yield Step(f"{SIGNATURE}, {about}", 1, self._verify_once)
             for case in (ONE, THOUSAND, NEW):
                 for each in here if case == ONE else here[1:]:
                     do = partial(self._measure, each, case, warm_up=number == 0)
                     yield Step(f"{each.name}, {case}, {about}", took, do)
             yield Step(f"{TWO_WORKERS}, {about}", took, self._measure_two)
             yield Step(f"Keyturn, {FEW_CLIENTS}, {about}", took, self._measure_few)
+        yield Step("stopping them", 2, self._stack.close)
 
     def _is_here(self, contestant: Contestant) -> bool:
         if contestant.missing is not None:
@@ -59,14 +63,12 @@ class Throughput:
         if len(two.server) < 2:
             session.skipped[TWO_WORKERS] = "there is one core"
             return
-        self._keep(
-            TWO_WORKERS, partial(arena.start, KEYTURN, "--workers", "2", label="2"), KEYTURN
-        )
+        self._keep(TWO_WORKERS, partial(arena.start, KEYTURN, "--workers", "2", label="2"), KEYTURN)
 
     def _keep(self, name: str, start: Callable[[], Program], contestant: Contestant) -> None:
         try:
             program = start()
-            self._session.stack.callback(program.stop)
+            self._stack.callback(program.stop)
             check(program, contestant, self._session.samples)
         except (NotServingError, WrongAnswerError, OSError) as error:
             self._session.skipped[name] = str(error)
@@ -130,7 +132,7 @@ class Throughput:
             cores=session.cores.server,
             log=session.work / "signature.log",
         ).finding()
-        self._found.setdefault("one signature", []).append(seconds)
+        self._found.setdefault(SIGNATURE, []).append(seconds)
 
 
 def _findings(load: Load, cpu_seconds: float, rss: int, log: bytes) -> dict[str, Any]:
@@ -142,5 +144,3 @@ def _findings(load: Load, cpu_seconds: float, rss: int, log: bytes) -> dict[str,
         "log_lines": log.count(b'"event":"request"'),
         "log_hits": log.count(b'"auth.cached":true'),
     }
-
-
