@@ -6,10 +6,12 @@ import hashlib
 import hmac
 import json
 import sys
+import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import parts
 from bench.issuer import Wording, base64url
@@ -19,6 +21,8 @@ from bench.session import Session
 from server.protector import ResourceProtector
 
 FIRST = 100_000
+_PATIENCE = 180.0
+"""When no more tokens are admitted, in seconds: the run is to end within ten minutes."""
 
 
 def _tokens(first: int, count: int) -> Iterator[str]:
@@ -63,15 +67,23 @@ async def bytes_traced(count: int) -> float:
     return (tracemalloc.get_traced_memory()[0] - before) / count
 
 
-async def growth(count: int) -> float:
-    """Give by how many bytes memory grows from the first tokens to the last of *count*."""
-    first = min(FIRST, count // 10)
+async def growth(count: int) -> dict[str, float]:
+    """Give by how many bytes memory grows from the first tenth of *count* tokens to the last."""
+    deadline = time.monotonic() + _PATIENCE
+    done, step = count // 10, count // 100
     protector = _protector(10_000)
-    before = await _admit(protector, 0, first)
-    return await _admit(protector, first, count - first) - before
+    before = after = await _admit(protector, 0, done)
+    while done < count and time.monotonic() < deadline:
+        after = await _admit(protector, done, step)
+        done += step
+    return {"bytes": after - before, "tokens": done}
 
 
-_WHAT = {"each": bytes_each, "traced": bytes_traced, "growth": growth}
+_WHAT: dict[str, Callable[[int], Coroutine[Any, Any, object]]] = {
+    "each": bytes_each,
+    "traced": bytes_traced,
+    "growth": growth,
+}
 
 
 class Memory:

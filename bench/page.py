@@ -158,22 +158,22 @@ def _micro(found: Findings) -> Iterator[str]:
 def _memory(found: Findings) -> Iterator[str]:
     memory = found.section("memory")
     counts = memory["counts"]
+    rows = []
+    if "each" in memory:
+        what = f"each of {counts['each']:,} cached tokens, resident memory"
+        rows.append((what, f"{memory['each']:.0f} bytes"))
+    if "traced" in memory:
+        what = f"each of {counts['traced']:,}, as Python counts (tracemalloc)"
+        rows.append((what, f"{memory['traced']:.0f} bytes"))
+    if "growth" in memory:
+        grown, tenth = memory["growth"], counts["growth"] // 10
+        what = (
+            f"{grown['tokens']:,} distinct tokens, 10,000 cached: growth since the first {tenth:,}"
+        )
+        rows.append((what, f"{grown['bytes'] / 1e6:.1f} MB"))
     yield "### Memory"
     yield ""
-    rows = (
-        ("each", "each of {:,} cached tokens, resident memory", "{:.0f} bytes", 1),
-        ("traced", "each of {:,}, as Python counts (tracemalloc)", "{:.0f} bytes", 1),
-        ("growth", "{:,} distinct tokens, cache of 10,000: growth since the first tenth",
-         "{:.1f} MB", 1e6),
-    )  # fmt: skip
-    yield from table(
-        ("", "found"),
-        (
-            (text.format(counts[name]), form.format(memory[name] / unit))
-            for name, text, form, unit in rows
-            if name in memory
-        ),
-    )
+    yield from table(("", "found"), rows)
 
 
 def _rotation(found: Findings) -> Iterator[str]:
