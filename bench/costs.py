@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.costs_app import MISSING, PARTS
 from bench.load import run_wrk
-from bench.processes import NotServingError, Program, free_port
+from bench.processes import NotServingError, Program, free_port, rss_of
 from bench.progress import Step
 from bench.session import Session
 
@@ -27,6 +27,9 @@ class Costs:
 
     def steps(self) -> Iterator[Step]:
         """Give what is to be done: in turns, so that noise falls on all."""
+        if not rss_of("self"):
+            self._session.skipped["costs"] = "there is no /proc"
+            return
         here = [part for part in PARTS if part not in MISSING]
         self._session.skipped.update({f"cost of {part}": why for part, why in MISSING.items()})
         for part in here:
@@ -69,5 +72,5 @@ class Costs:
         if load.refused or not load.requests:
             raise NotServingError(f"{load.refused} requests were refused")
         found: Any = (program.cpu_seconds - used) / load.requests * 1e6
-        program.take_log()
+        program.drop_log()
         return float(found)

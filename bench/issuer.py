@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from bench.processes import usable_cores
+
 AUDIENCE = "https://bench.example/api"
 _CHUNK = 1_000
 _LIFETIME = 24 * 3600
@@ -96,8 +98,7 @@ class SigningKey:
 def mint_all(key: SigningKey, wording: Wording, count: int) -> Iterator[list[str]]:
     """Sign tokens 0 to *count* on all cores; gives them in order, in chunks."""
     chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
-    cores = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(usable_cores()), mp_context=get_context("spawn")) as pool:
         yield from pool.map(_mint_chunk, ((key, wording, chunk) for chunk in chunks))
 
 

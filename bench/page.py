@@ -123,6 +123,18 @@ def _throughput(found: Findings) -> Iterator[str]:
         memory = found.middle(each.name, ONE, "rss") / 1e6
         rows.append((each.name, *cells, f"{memory:.0f} MB"))
     yield from table(("", ONE, THOUSAND, NEW, "p50", "p99", "memory"), rows)
+    yield ""
+    yield from _proof(found)
+
+
+def _proof(found: Findings) -> Iterator[str]:
+    """Tell by the log that all was logged, and that what should be new was."""
+    runs = found.section("throughput", KEYTURN.name)
+    asked = sum(run["requests"] for rounds in runs.values() for run in rounds)
+    lines = sum(run["log_lines"] for rounds in runs.values() for run in rounds)
+    hits = sum(run["log_hits"] for run in runs.get(NEW, ()))
+    yield f"Keyturn wrote {lines:,} log lines for {asked:,} answers that arrived in time; of the new"
+    yield f"tokens it found {hits:,} in its cache."
 
 
 def _rate(found: Findings, name: str, case: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent
 _PATIENCE = 20.0
+_FLUSHED = 1.1  # when a server that is idle has written its log, in seconds
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -42,7 +43,7 @@ class Cores:
         """Keep both apart, where there are cores enough for that."""
         if not shutil.which("taskset"):
             return cls((), ())
-        cores = tuple(sorted(os.sched_getaffinity(0)))
+        cores = usable_cores()
         if len(cores) > workers:
             return cls(cores[:workers], cores[-1:])
         return cls(cores, cores)
@@ -50,6 +51,13 @@ class Cores:
     @property
     def are_apart(self) -> bool:
         return bool(self.server) and not set(self.server) & set(self.load)
+
+
+def usable_cores() -> tuple[int, ...]:
+    """Give the cores that this process may run on."""
+    if sys.platform == "linux":
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 def pinned(command: Sequence[str], cores: Sequence[int]) -> list[str]:
@@ -157,10 +165,14 @@ class Program:
 
     def take_log(self) -> bytes:
         """Give what it has written to its log since this was asked last."""
-        time.sleep(0.3)  # what is written in batches is there by then
+        time.sleep(_FLUSHED)
         said = self.log.read_bytes()
-        os.truncate(self.log, 0)
+        self.drop_log()
         return said
+
+    def drop_log(self) -> None:
+        """Let its log not fill the disk."""
+        os.truncate(self.log, 0)
 
     def stop(self) -> None:
         """End it, and what it has started."""

@@ -104,8 +104,6 @@ class Throughput:
         if name not in self._programs:
             return {}
         program, session = self._programs[name], self._session
-        if name == KEYTURN.name:
-            program.take_log()
         used = program.cpu_seconds
         load = run_wrk(
             program.port,
