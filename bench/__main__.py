@@ -27,6 +27,7 @@ from bench.session import Session
 from bench.throughput import Throughput
 
 RESULTS = ROOT / ".bench/results.json"
+_OF_A_PART = RESULTS.with_name("part.json")
 _SECTIONS = ("micro", "memory", "throughput", "costs", "rotation")
 _BY_WRK = frozenset({"throughput", "costs"})
 
@@ -50,11 +51,13 @@ def main() -> int:
         "skipped": session.skipped,
         **session.found,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    whole = not options.quick and not options.only
+    path = RESULTS if whole else _OF_A_PART
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(page.render(results))
-    if not options.quick and not options.only:
-        page.write(RESULTS)
+    if whole:
+        page.write(path)
     return 0
 
 

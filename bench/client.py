@@ -89,7 +89,7 @@ async def _keep_asking(
         if wait > 0:
             await asyncio.sleep(wait)
         # The loop's timers are late by up to a millisecond, which is not the server's doing.
-        at = time.perf_counter() - begun if wait > 0 else due
+        at = max(due, time.perf_counter() - begun) if wait > 0 else due
         if stream.runs(due):
             status = await connection.ask(transport, stream.token(at))
             samples.append((at, time.perf_counter() - begun - at, status))

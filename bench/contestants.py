@@ -60,7 +60,8 @@ _UVICORN = (
 )
 _GUNICORN = (
     *(str(PEER_ENV / "bin/python"), "-m", "gunicorn", "bench.peers.flask_authlib:app"),
-    *("--workers", "1", "--log-level", "warning", "--backlog", "1024", "--bind"),
+    # Without threads gunicorn would close each connection behind its answer.
+    *("--workers", "1", "--threads", "4", "--log-level", "warning", "--backlog", "1024", "--bind"),
 )
 
 BARE = Contestant("aiohttp, bare", (sys.executable, "-m", "bench.peers.bare"), asks=False)

@@ -21,7 +21,7 @@ from bench.session import Session
 from server.protector import ResourceProtector
 
 FIRST = 100_000
-_PATIENCE = 180.0
+_PATIENCE = 150.0
 """When no more tokens are admitted, in seconds: the run is to end within ten minutes."""
 
 

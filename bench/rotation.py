@@ -144,8 +144,8 @@ async def flood(count: int, port: int, issuer: str, jwks: Path) -> dict[str, Any
     }
 
 
-def _refused(samples: Sequence[Sample]) -> int:
-    return sum(1 for _, _, status in samples if status != 200)
+def _refused(samples: Sequence[Sample]) -> list[Sample]:
+    return [each for each in samples if each[2] != 200]
 
 
 def main(path: str, what: str, count: str, port: str, issuer: str, jwks: str) -> None:
