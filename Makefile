@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench bench-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -80,8 +80,22 @@ fuzz: $(VENV)/dev.stamp ## fire tens of thousands of damaged tokens and requests
 	@echo "Ten thousand examples of each law, fifty thousand requests: two to four minutes …" >&2
 	@$(BIN)/python -m $(PYTEST) -m fuzz --hypothesis-profile fuzz -o faulthandler_timeout=0
 
-bench: $(VENV)/dev.stamp ## measure what strict parsing costs
-	@$(BIN)/python -m bench.parsing
+bench: $(VENV)/dev.stamp ## measure against bare aiohttp and the peers: ten minutes (ARGS="--quick")
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-deps: .venv-bench/stamp ## install what make bench measures against, and wrk
+	@if command -v npm >/dev/null; then npm ci --silent --prefix bench/peers; \
+	else echo "No peers on Node: install Node 20 or newer, then make bench-deps again."; fi
+	@if command -v wrk >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && test "$$(id -u)" = 0; then apt-get update -q && apt-get install -y -q wrk; \
+	elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q wrk; \
+	else echo "No load: install wrk (brew install wrk, dnf install wrk …)."; fi
+
+.venv-bench/stamp: bench/peers/requirements.lock | $(BIN)/python
+	@echo "Installing the peers on Python, and what draws the plot …" >&2
+	@$(BIN)/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
 
 test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
 	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/interop; fi
@@ -96,6 +110,9 @@ lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 		--group build pyproject.toml -o deploy/requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 		-c deploy/requirements.lock --group build --group dev pyproject.toml -o deploy/requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		--group bench -o bench/peers/requirements.lock
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* *.egg-info tests/interop/node_modules
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* *.egg-info \
+		.bench tests/interop/node_modules bench/peers/node_modules

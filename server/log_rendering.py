@@ -55,7 +55,7 @@ class JSONRenderer:
         return line if len(line) <= PIECE else head + _render_cut(event, PIECE - len(head))
 
     def finish(self, level: str, members: bytes) -> bytes | None:
-        """Make a line of *members* that are rendered, if they are fit for one piece and for eyes."""
+        """Make a line of rendered *members*, if they are fit for one piece and for eyes."""
         line = b"%b%b%b}\n" % (self._head(level), members, self._end)
         if len(line) > PIECE or not line.isascii() or _DEL in line:
             return None

@@ -8,7 +8,7 @@ import atexit
 import logging
 import os
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -48,9 +48,7 @@ def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -
     console = settings.format == "console" or (settings.format == "auto" and is_terminal)
     _attach(prompt=console, threaded=threaded)
     _kept.renderer, _kept.levels = JSONRenderer(more), _LEVELS[_LEVELS.index(settings.level) :]
-    _kept.chain = (
-        console_processors(colors=is_terminal, more=more) if console else [_kept.renderer]
-    )
+    _kept.chain = console_processors(colors=is_terminal, more=more) if console else [_kept.renderer]
     structlog.configure(
         processors=_kept.chain,
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
@@ -64,7 +62,7 @@ def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -
 
 def configure_for_tests() -> None:
     """Print every log line for those who read a test's output: without local variables."""
-    _kept.chain = [object()]
+    _kept.chain = [None]
     structlog.configure(
         processors=console_processors(colors=sys.stdout.isatty()),
         logger_factory=structlog.PrintLoggerFactory(),
@@ -107,7 +105,7 @@ def emit_rendered(level: Level, members: bytes) -> bool:
     Args:
         members: those behind ``level``, without braces.
     """
-    if level not in _kept.levels or _kept.renderer is None:
+    if level not in _kept.levels:
         return True
     line = _kept.renderer.finish(level, members)
     if line is None:
@@ -135,11 +133,12 @@ def close(seconds: float = _LAST_LINES) -> bool:
 class _Kept:
     """What is looked up once for each configuration."""
 
-    processors: object = None
-    logger: FilteringBoundLogger
-    renderer: JSONRenderer | None = None
-    chain: ClassVar[list[Any]] = [object()]
-    levels: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self.processors: object = None
+        self.logger: FilteringBoundLogger
+        self.renderer = JSONRenderer()
+        self.chain: list[Any] = [None]
+        self.levels: tuple[str, ...] = ()
 
 
 class _Sink:

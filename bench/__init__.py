@@ -1,0 +1,1 @@
+"""What Keyturn costs, measured beside what a user would pick instead: ``make bench``."""
