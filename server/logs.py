@@ -11,6 +11,7 @@ import sys
 from typing import Any, Literal
 
 import structlog
+from structlog._config import _CONFIG  # get_config() copies all of it, for each line
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from server.log_output import open_output
@@ -72,7 +73,7 @@ def configure_for_tests() -> None:
 
 def get() -> FilteringBoundLogger:
     """Give the logger, as ``structlog.get_logger()`` does, for a tenth of what using that costs."""
-    processors = structlog.get_config()["processors"]
+    processors = _CONFIG.default_processors
     if processors is not _kept.processors:
         _kept.processors, _kept.logger = processors, structlog.get_logger().bind()
     return _kept.logger
@@ -95,7 +96,8 @@ def emit(level: Level, event: EventDict) -> None:
 def are_json() -> bool:
     """Tell whether lines are for machines, and nobody captures them."""
     # A capture of what is logged exchanges what is in the chain, a test's reset the whole of it.
-    return _kept.chain[0] is _kept.renderer and structlog.is_configured()
+    chain = _CONFIG.default_processors
+    return chain is _kept.chain and chain[0] is _kept.renderer
 
 
 def emit_rendered(level: Level, members: bytes) -> bool:
