@@ -1,8 +1,11 @@
 """The one decision: is this request admitted?"""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from server.oauth.access_token import AccessToken, verify
@@ -15,6 +18,9 @@ from server.oauth.policy import TokenPolicy
 from server.oauth.scope import ScopeRequirement
 from server.oauth.unverified_token import UnverifiedToken
 from server.token_cache import Guarantor, TokenCache
+
+# Not the event loop's own: there names are resolved, which the fetching of keys waits for.
+_threads = ThreadPoolExecutor(thread_name_prefix="verify")
 
 
 class KeySource(Guarantor, Protocol):
@@ -108,7 +114,11 @@ class ResourceProtector:
         keys = await issuer.keys.find(token, may_ask=may_ask)
         generation = issuer.keys.generation
         tell(Check.KEY, keys)
-        access = verify(token, keys, policy, now=self._clock(), tell=tell)
+        judge = partial(verify, token, keys, policy, now=self._clock(), tell=tell)
+        if any(key.is_slow for key in keys):
+            access = await asyncio.get_running_loop().run_in_executor(_threads, judge)
+        else:
+            access = judge()
         self._cache.put(token.compact, access, issuer.keys, generation=generation)
         return access
 

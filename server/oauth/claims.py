@@ -1,8 +1,9 @@
 """The claims of an access token, one by one: RFC 7519 section 4, RFC 9068 section 2.2."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from server.oauth.checks import Check, Tell, tell_nobody
@@ -19,6 +20,7 @@ _MAX_NUMBER = 2**53  # RFC 7493 section 2.2
 _MAX_SUBJECT_LENGTH = 255
 _MAX_TEXT_LENGTH = 2048
 _MAX_SCOPES = 1000
+_MOST_SCOPE_TEXTS = 128
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 
@@ -151,20 +153,31 @@ def _read_text(claims: Claims, name: str) -> str | None:
     if name not in claims:
         return None
     limit = _MAX_SUBJECT_LENGTH if name == "sub" else _MAX_TEXT_LENGTH
-    match claims[name]:
-        case str(text) if 0 < len(text) <= limit and not _CONTROL_CHARACTER.search(text):
-            return text
+    text = claims[name]
+    # What is printable has no control characters, which is seen at once.
+    if (
+        isinstance(text, str)
+        and 0 < len(text) <= limit
+        and (text.isprintable() or not _CONTROL_CHARACTER.search(text))
+    ):
+        return text
     raise InvalidTokenError(Reason.INVALID_CLAIM)
 
 
 def _read_scopes(claims: Claims, policy: TokenPolicy) -> frozenset[str]:
-    granted: set[str] = set()
+    granted: frozenset[str] = frozenset()
     for name in policy.scope_claims:
         if name in claims:
-            granted.update(_scopes_in(claims[name], list_allowed=_may_be_list(name, policy)))
-    if len(granted) > _MAX_SCOPES or not all(map(SCOPE_TOKEN.fullmatch, granted)):
+            value = claims[name]
+            found = (
+                _scopes_in_text(value)
+                if isinstance(value, str)
+                else _scopes_in_list(value, allowed=_may_be_list(name, policy))
+            )
+            granted = granted | found if granted else found
+    if len(granted) > _MAX_SCOPES:
         raise InvalidTokenError(Reason.INVALID_CLAIM)
-    return frozenset(granted)
+    return granted
 
 
 def _may_be_list(name: str, policy: TokenPolicy) -> bool:
@@ -172,10 +185,20 @@ def _may_be_list(name: str, policy: TokenPolicy) -> bool:
     return policy.profile == "jwt" or name not in {"scope", "scp"}
 
 
-def _scopes_in(value: object, *, list_allowed: bool) -> list[str]:
-    match value:
-        case str():
-            return [scope for scope in value.split(" ") if scope]
-        case list() if list_allowed and all(isinstance(scope, str) for scope in value):
-            return value
+@lru_cache(_MOST_SCOPE_TEXTS)
+def _scopes_in_text(text: str) -> frozenset[str]:
+    # The tokens of one client have one text, and thus one set.
+    return _checked(scope for scope in text.split(" ") if scope)
+
+
+def _scopes_in_list(value: object, *, allowed: bool) -> frozenset[str]:
+    if allowed and isinstance(value, list) and all(isinstance(scope, str) for scope in value):
+        return _checked(value)
     raise InvalidTokenError(Reason.INVALID_CLAIM)
+
+
+def _checked(scopes: Iterable[str]) -> frozenset[str]:
+    granted = frozenset(scopes)
+    if len(granted) > _MAX_SCOPES or not all(map(SCOPE_TOKEN.fullmatch, granted)):
+        raise InvalidTokenError(Reason.INVALID_CLAIM)
+    return granted

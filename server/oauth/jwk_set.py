@@ -23,6 +23,9 @@ _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MAX_KEYS = 100
 _RSA_BITS = range(2048, 8192 + 1)
 _MAX_EXPONENT_BITS = 64  # those of Internet keys have 17; a huge one makes verifying slow
+# Half a millisecond and more, where the usual keys take less than a tenth.
+_SLOW_CURVES = frozenset({"P-384", "P-521"})
+_SLOW_RSA_BITS = 4096
 _LEAST_SECRET_BITS = 256
 _ED25519_PRIME = 2**255 - 19
 _ED25519_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -81,7 +84,9 @@ def _import(member: object) -> VerificationKey | UnfitKey:
         algorithms = _algorithms_of(member)
         strength = _strength_of(member)
         key = _load(member)
-        return VerificationKey(key_id, algorithms, key.thumbprint(), strength, key)
+        return VerificationKey(
+            key_id, algorithms, key.thumbprint(), strength, key, is_slow=_is_slow(member)
+        )
     except _UnfitKeyError as unfit:
         return UnfitKey(key_id, str(unfit))
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, JoseError):
@@ -120,6 +125,12 @@ def _strength_of(member: Mapping[str, Any]) -> str:
     if int.from_bytes(_decoded(member["e"])).bit_length() > _MAX_EXPONENT_BITS:
         raise _UnfitKeyError(f"its exponent has more than {_MAX_EXPONENT_BITS} bits")
     return f"RSA {bits}"
+
+
+def _is_slow(member: Mapping[str, Any]) -> bool:
+    if member["kty"] == "RSA":
+        return int.from_bytes(_decoded(member["n"])).bit_length() >= _SLOW_RSA_BITS
+    return member["crv"] in _SLOW_CURVES
 
 
 def _decoded(text: str) -> bytes:

@@ -48,6 +48,7 @@ class VerificationKey:
         algorithms: those that this key may be used with.
         thumbprint: RFC 7638; the same for the same key.  Empty for a secret: nothing of it shows.
         strength: its kind and size, for people: ``RSA 2048``, ``EC P-256``, ``secret 256 bits``.
+        is_slow: verifying takes so long that an event loop should not wait for it.
     """
 
     key_id: str | None
@@ -55,6 +56,7 @@ class VerificationKey:
     thumbprint: str
     strength: str
     _key: jwk.Key = field(repr=False)
+    is_slow: bool = False
 
     @property
     def is_secret(self) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from server.oauth.errors import Evidence
 from server.oauth.jose import CompactJWS, StrictError, malformed, parse_compact, parse_object
 
 _LOGGED_LENGTH = 64
+_MOST_NAMES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +54,6 @@ class UnverifiedToken:
         )
 
 
+@lru_cache(_MOST_NAMES)
 def _loggable(text: str) -> str:
     return ascii(text)[1:-1][:_LOGGED_LENGTH]
