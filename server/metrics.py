@@ -13,14 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-# The memory is set aside, and used only as far as there are series.
-_DIRECTORY_SIZE = 1 << 20
-_CELLS_SIZE = 1 << 20
-_PART_SIZE = _DIRECTORY_SIZE + _CELLS_SIZE
-_LENGTH = struct.Struct("=Q")
-
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets of a duration, in seconds."""
+
+# The memory is set aside, and used only as far as there are series.
+_DIRECTORY_SIZE = 2 << 20
+_CELLS_SIZE = 6 << 20
+_SPARE = len(LATENCIES) + 2  # cells, for what finds no room
+_PART_SIZE = _DIRECTORY_SIZE + _CELLS_SIZE
+_LENGTH = struct.Struct("=Q")
 
 
 class Kind(Enum):
@@ -126,7 +127,7 @@ class _Part:
         (length,) = _LENGTH.unpack_from(self._directory)
         line = json.dumps([family.name, family.size, *labels]).encode() + b"\n"
         begin = _LENGTH.size + length
-        if begin + len(line) > _DIRECTORY_SIZE or at + family.size > len(self.cells):
+        if begin + len(line) > _DIRECTORY_SIZE or at + family.size > len(self.cells) - _SPARE:
             return False
         self._directory[begin : begin + len(line)] = line
         # Last, so that a reader never sees half of a line.
@@ -189,9 +190,9 @@ class Metrics:
         if at is None:
             at = self._end
             if not self._part.append(family, labels, at=at):
-                # Labels are bounded: this is for a table of ten thousand routes.  What finds no
-                # room is counted together in a place that nobody reads.
-                return len(self._part.cells) - len(LATENCIES) - 2
+                # Labels are bounded: it takes ten thousand routes.  What finds no room is counted
+                # together, where nobody reads.
+                return len(self._part.cells) - _SPARE
             self._places[family.name, labels] = at
             self._end += family.size
         return at

@@ -83,13 +83,18 @@ def make_client(
     """Serve *rows* with the parts of the product that face the client."""
 
     async def make(
-        rows: tuple[Route, ...] = ROUTES, *, patience: Patience = USUAL_PATIENCE, **configured: Any
+        rows: tuple[Route, ...] = ROUTES,
+        *,
+        patience: Patience = USUAL_PATIENCE,
+        prepare: Callable[[web.Application], None] = lambda _app: None,
+        **configured: Any,
     ) -> Client:
         config = Config.model_validate(
             {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **configured}
         )
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
+        prepare(app)
         client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
         return client
 

@@ -41,6 +41,13 @@ class FakeClock:
         self.time = end
 
 
+class FakeTransport(asyncio.Transport):
+    """A connection to *address*, as far as one may ask for that."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 4711)})
+
+
 async def settle() -> None:
     """Let everything run that can run without time passing."""
     for _ in range(60):

@@ -35,7 +35,7 @@ def test_a_verified_token_is_found_again_and_marked(access: AccessToken, keys: S
 
     keep(tokens, "a.b.c", access, keys)
 
-    assert tokens.get("a.b.c", now=NOW) == replace(access, _compact="a.b.c", cached=True)
+    assert tokens.get("a.b.c", now=NOW) == replace(access, _payload="b", cached=True)
     assert tokens.get("a.b.d", now=NOW) is None
 
 
@@ -80,21 +80,25 @@ def test_a_full_cache_forgets_what_was_used_least_lately(
     access: AccessToken, keys: StaticKeys
 ) -> None:
     tokens = cache(size=2)
-    keep(tokens, "a", access, keys)
-    keep(tokens, "b", access, keys)
-    tokens.get("a", now=NOW)
+    keep(tokens, "a.a.a", access, keys)
+    keep(tokens, "b.b.b", access, keys)
+    tokens.get("a.a.a", now=NOW)
 
-    keep(tokens, "c", access, keys)
+    keep(tokens, "c.c.c", access, keys)
 
-    assert [bool(tokens.get(each, now=NOW)) for each in "abc"] == [True, False, True]
+    assert [bool(tokens.get(f"{each}.{each}.{each}", now=NOW)) for each in "abc"] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_cache_without_size_keeps_nothing(access: AccessToken, keys: StaticKeys) -> None:
     tokens = cache(size=0)
 
-    keep(tokens, "a", access, keys)
+    keep(tokens, "a.a.a", access, keys)
 
-    assert tokens.get("a", now=NOW) is None
+    assert tokens.get("a.a.a", now=NOW) is None
 
 
 def test_what_is_no_text_is_not_found() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from server.oauth.checks import Check, Tell, tell_nobody
 from server.oauth.claims import judge_claims
@@ -34,14 +34,13 @@ class Mandate:
     algorithm: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class AccessToken:
     """
     A verified access token.  Holding one *is* the proof of verification.
 
-    What every request needs is at hand; the rest is read from the token when it is asked for.
-    Frozen for the type checker alone: one is made for each request, and freezing it takes longer
-    than all else that its making takes.
+    What every request needs is at hand; the rest is read from the payload when it is asked for.
+    The signature is not kept: nobody can use again what a handler writes somewhere.
 
     Attributes:
         mandate: what it has in common with others.
@@ -52,12 +51,12 @@ class AccessToken:
         cached: whether it was verified for an earlier request.
     """
 
-    mandate: Final[Mandate]
-    subject: Final[str | None]
-    token_id: Final[str | None]
-    believed_until: Final[float]
-    _compact: Final[str] = field(repr=False)
-    cached: Final[bool] = False
+    mandate: Mandate
+    subject: str | None
+    token_id: str | None
+    believed_until: float
+    _payload: str = field(repr=False)
+    cached: bool = False
 
     @property
     def issuer(self) -> str:
@@ -77,7 +76,7 @@ class AccessToken:
     @property
     def claims(self) -> dict[str, Any]:
         """All claims, in a copy for whoever asks."""
-        claims: dict[str, Any] = json.loads(decode_base64url(self._compact.split(".")[1]))
+        claims: dict[str, Any] = json.loads(decode_base64url(self._payload))
         return claims
 
     @property
@@ -108,7 +107,13 @@ class AccessToken:
             subject=loggable_text(self.subject),
             client_id=loggable_text(mandate.client_id),
             token_id=loggable_text(self.token_id),
+            cached=self.cached,
         )
+
+
+def payload_of(compact: str) -> str:
+    """Give the middle part of a token that has been verified."""
+    return compact.split(".")[1]
 
 
 def verify(
@@ -148,7 +153,7 @@ def verify(
         sound.subject,
         sound.token_id,
         policy.believed_until(expires_at=times.expires_at, issued_at=times.issued_at),
-        token.compact,
+        payload_of(token.compact),
     )
 
 

@@ -58,6 +58,7 @@ class Evidence:
     subject: str | None = None
     client_id: str | None = None
     token_id: str | None = None
+    cached: bool | None = None
 
 
 def loggable_text(value: object) -> str | None:

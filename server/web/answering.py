@@ -58,9 +58,9 @@ def write_at_once(request: web.Request, response: web.Response, sign: Sign) -> b
     if transport is None or transport.is_closing():
         return False
     headers = response.headers
+    headers[hdrs.CONTENT_LENGTH] = str(len(body))
     if body:
         headers.setdefault(hdrs.CONTENT_TYPE, "application/octet-stream")
-    headers[hdrs.CONTENT_LENGTH] = str(len(body))
     headers[hdrs.DATE] = rfc822_formatted_time()
     sign(request, response)
     octets = _serialize_headers(f"HTTP/1.1 {response.status} {response.reason}", headers) + body
@@ -84,5 +84,8 @@ def _is_usual(request: web.Request, response: web.Response) -> bool:
         and not response.compression
         and response._cookies is None
         and not response.prepared
-        and not (len(headers) > 1 and any(name in headers for name in _SET_HERE))
+        and (
+            (len(headers) == 1 and hdrs.CONTENT_TYPE in headers)
+            or not any(name in headers for name in _SET_HERE)
+        )
     )

@@ -130,17 +130,43 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send *resp*, and have its line written."""
-        if (
+        try:
+            if self._writes_at_once(request, resp):
+                return resp, await self._has_gone_meanwhile(request, resp, start_time)
+            return await super().finish_response(request, resp, start_time)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # A head that cannot be written, a body that its handler cannot make.
+            crash = crashed(request_id=request[EXCHANGE].request_id, error=error)
+            crash.force_close()
+            if request.writer.output_size:
+                self.log_access(request, crash, start_time)
+                raise ConnectionResetError from error
+            return await super().finish_response(request, crash, start_time)
+
+    def _writes_at_once(self, request: web.BaseRequest, response: web.StreamResponse) -> bool:
+        return (
             self._sign is not None
-            and isinstance(resp, web.Response)
+            and isinstance(response, web.Response)
             and isinstance(request, web.Request)
             and not self._upgraded
-            and write_at_once(request, resp, self._sign)
-        ):
-            request._finish()  # noqa: SLF001 (as aiohttp does it)
-            self.log_access(request, resp, start_time)
-            return resp, False
-        return await super().finish_response(request, resp, start_time)
+            and write_at_once(request, response, self._sign)
+        )
+
+    async def _has_gone_meanwhile(
+        self, request: web.BaseRequest, response: web.StreamResponse, start_time: float | None
+    ) -> bool:
+        request._finish()  # noqa: SLF001 (as aiohttp does it)
+        has_gone = False
+        if self._paused:
+            # The client is slow to read: nothing more is done for it until it has.
+            try:
+                await self._drain_helper()
+            except ConnectionError:
+                has_gone = True
+        self.log_access(request, response, start_time)
+        return has_gone
 
     def _awaits_head(self) -> bool:
         # Nothing but a head can come now.  Of one that comes behind a request that is still being

@@ -1,5 +1,6 @@
 """What becomes of one request, from its head to its line in the log."""
 
+import os
 import random
 import re
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,9 @@ from server.oauth.errors import AuthError, KeysUnavailableError
 
 if TYPE_CHECKING:
     from server.web.routing import Served
+
+_random = random.Random()  # noqa: S311 (nobody else's to seed)
+os.register_at_fork(after_in_child=_random.seed)
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -71,4 +75,4 @@ EXCHANGE = web.RequestKey("exchange", Exchange)
 
 def _new_request_id() -> str:
     # It names a request and guards nothing: the system's randomness would take ten times as long.
-    return f"{random.getrandbits(96):024x}"
+    return f"{_random.getrandbits(96):024x}"

@@ -141,6 +141,7 @@ def _add_refusal(fields: dict[str, Any], error: AuthError, access: AccessToken |
         "auth.token_id": evidence.token_id,
         "auth.kid": evidence.key_id,
         "auth.alg": evidence.algorithm,
+        "auth.cached": evidence.cached,
     }
     fields |= {name: value for name, value in told.items() if value is not None}
     if isinstance(error, InsufficientScopeError) and error.missing:

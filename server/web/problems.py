@@ -42,21 +42,36 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
         exchange.started_at = monotonic()
         try:
             response = await handler(request)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not _is_cancelled():
+                return crashed(request_id=exchange.request_id, error=error)
             # The server gave up on it while stopping: nothing was answered, and it leaves its line.
             write_line(request, exchange, None, monotonic() - exchange.started_at)
             raise
         except Exception as error:  # noqa: BLE001 (told apart, and none is lost)
             return _rescue(request, exchange, error, realm=realm)
-        if exchange.begun is not None and exchange.begun is not response:
-            raise MidAnswerError
-        # Most are exactly this, which is quicker to see.
-        if response.__class__ is not web.Response and not isinstance(response, web.StreamResponse):
-            error = TypeError(type(response))
-            return crashed(request_id=exchange.request_id, error=error)
-        return response
+        return _checked(response, exchange)
 
     return answer_errors
+
+
+def _is_cancelled() -> bool:
+    # Or else its handler has awaited what was cancelled, and has not seen to it.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _checked(response: web.StreamResponse, exchange: Exchange) -> web.StreamResponse:
+    if exchange.begun is not None and exchange.begun is not response:
+        raise MidAnswerError
+    # Most are exactly this, which is quicker to see.
+    if response.__class__ is not web.Response and not isinstance(response, web.StreamResponse):
+        fault: Exception = TypeError(type(response))
+    elif response.prepared and exchange.begun is None:
+        fault = RuntimeError("a response can be sent once")
+    else:
+        return response
+    return crashed(request_id=exchange.request_id, error=fault)
 
 
 def _rescue(
