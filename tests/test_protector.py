@@ -1,3 +1,4 @@
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
+from server.oauth.checks import Check
 from server.oauth.errors import (
     AuthError,
     InsufficientScopeError,
@@ -214,3 +216,28 @@ async def test_a_thousand_bad_signatures_under_a_known_key_cause_no_fetch(
         assert (await refusal(protector, f"Bearer {forged}")).reason is Reason.BAD_SIGNATURE
 
     assert issuer.fetches == [False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "thread"),
+    [("RSA", "RS256", "MainThread"), ("EC", "ES256", "MainThread"), ("P-384", "ES384", "verify")],
+)
+async def test_a_slow_signature_does_not_hold_the_event_loop(
+    kind: str, algorithm: str, thread: str
+) -> None:
+    key = private_key(kind)
+    keys = StaticKeys(key_set(key))
+    believed = policy(algorithms=[algorithm])
+    protector = ResourceProtector(
+        [Issuer(believed, keys)], TokenCache(TokenCacheSettings()), clock=lambda: NOW
+    )
+    heard: dict[Check, str] = {}
+
+    def tell(check: Check, _found: object) -> None:
+        heard[check] = threading.current_thread().name
+
+    compact = sign(claims(), header(alg=algorithm, kid=key.kid), key)
+    await protector.admit([f"Bearer {compact}"], authenticated, tell=tell)
+
+    assert heard[Check.SIGNATURE].startswith(thread)
+    assert (await protector.admit([f"Bearer {compact}"], authenticated)).cached

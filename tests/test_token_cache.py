@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from server.oauth.unverified_token import UnverifiedToken
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache, TokenCacheSettings
 from tests.fakes import StaticKeys
-from tests.minting import NOW, key_set, policy, private_key, token, verification_keys
+from tests.minting import NOW, claims, key_set, policy, private_key, token, verification_keys
 
 
 def cache(size: int = 10) -> TokenCache:
@@ -128,3 +128,57 @@ async def test_a_refusal_is_not_kept() -> None:
     time = NOW + 60
 
     assert await protector.admit([early], authenticated)
+
+
+def test_a_verdict_reached_with_keys_that_have_changed_since_is_not_believed(
+    access: AccessToken, keys: StaticKeys
+) -> None:
+    tokens = cache()
+    found_at = keys.generation
+    keys.change(key_set(private_key("RSA", "other")))
+
+    tokens.put("a.b.c", access, keys, generation=found_at)
+
+    assert tokens.get("a.b.c", now=NOW) is None
+
+
+def test_tokens_of_one_client_share_what_they_have_in_common(keys: StaticKeys) -> None:
+    tokens = cache()
+    for number in range(3):
+        compact = token(jti=str(number))
+        fresh = verify(UnverifiedToken.parse(compact), verification_keys(), policy(), now=NOW)
+        keep(tokens, compact, fresh, keys)
+
+    found = [tokens.get(token(jti=str(number)), now=NOW) for number in range(3)]
+
+    assert [each and each.token_id for each in found] == ["0", "1", "2"]
+    assert len({id(each and each.mandate) for each in found}) == 1
+
+
+def test_what_is_shared_goes_with_the_last_who_shares_it(
+    access: AccessToken, keys: StaticKeys
+) -> None:
+    tokens = cache(size=1)
+    keep(tokens, "a.a.a", access, keys)
+    before = tokens.get("a.a.a", now=NOW)
+    keep(tokens, "b.b.b", replace(access, mandate=replace(access.mandate, client_id="x")), keys)
+    after = tokens.get("b.b.b", now=NOW)
+
+    assert before is not None
+    assert after is not None
+    assert (before.client_id, after.client_id) == ("client-1", "x")
+    assert len(tokens) == 1
+
+
+def test_a_remembered_token_is_the_one_that_was_verified(
+    access: AccessToken, keys: StaticKeys
+) -> None:
+    tokens = cache()
+    compact = token()
+    keep(tokens, compact, access, keys)
+
+    found = tokens.get(compact, now=NOW)
+
+    assert found == replace(access, cached=True)
+    assert found.claims == access.claims == claims()
+    assert compact.rpartition(".")[2] not in repr(astuple(found)), "nor is its signature there"

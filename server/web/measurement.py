@@ -34,7 +34,7 @@ class Measurement:
 
     def __init__(self, metrics: Metrics) -> None:
         metrics.declare(DURATION, DECISIONS)
-        self._metrics = metrics
+        self.metrics = metrics
         self._unmatched: dict[tuple[str, int], Spread] = {}
         self._decisions: dict[tuple[str, str, str], Cell] = {}
 
@@ -54,18 +54,18 @@ class Measurement:
         decided = exchange.outcome, reason, issuer
         decision = self._decisions.get(decided)
         if decision is None:
-            decision = self._decisions[decided] = self._metrics.counter(DECISIONS, *decided)
+            decision = self._decisions[decided] = self.metrics.counter(DECISIONS, *decided)
         decision.add()
 
     def _make_duration(self, method: str, served: Served | None, status: int) -> Spread:
         if served is not None:
-            made = self._metrics.histogram(DURATION, served.method, served.template, str(status))
+            made = self.metrics.histogram(DURATION, served.method, served.template, str(status))
             served.durations[status] = made
             return made
         method = method if method in _METHODS else _OTHER_METHOD
         key = method, status
         if key not in self._unmatched:
-            self._unmatched[key] = self._metrics.histogram(DURATION, method, "", str(status))
+            self._unmatched[key] = self.metrics.histogram(DURATION, method, "", str(status))
         return self._unmatched[key]
 
 

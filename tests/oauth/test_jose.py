@@ -216,12 +216,54 @@ def test_no_three_parts_raise_anything_but_a_refusal(a: bytes, b: bytes, c: byte
         assert refused.__cause__ is None
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-        max_leaves=20,
-    )
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=20,
 )
+
+
+@given(json_values)
 def test_any_sensible_json_value_is_read_as_it_is(value: object) -> None:
     assert parse_object(json.dumps({"x": value}).encode()) == {"x": value}
+
+
+def read(raw: bytes) -> object:
+    try:
+        return parse_object(raw)
+    except StrictError:
+        return None
+
+
+@given(json_values | st.floats(allow_nan=False), st.booleans())
+def test_what_is_written_briefly_is_read_as_anything_else_is(value: object, brief: bool) -> None:
+    raw = json.dumps(
+        {"a": value}, separators=(",", ":") if brief else None, ensure_ascii=not brief
+    ).encode("utf-8", "surrogatepass")
+
+    assert repr(read(raw)) == repr(read(b" " + raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a":1,"a":2}',
+        b'{"a":18446744073709551616}',
+        b'{"a":100000000000000000000}',
+        b'{"a":1e999}',
+        b'{"a":-0}',
+        b'{"a":-0.0}',
+        b'{"a":1.0}',
+        b'{"a":1E400}',
+        b'{"a":NaN}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":' + b"[" * 40 + b"]" * 40 + b"}",
+        b"[]",
+        b'{"a":1}x',
+        b"",
+    ],
+)
+def test_no_way_of_reading_is_more_lenient_than_the_other(raw: bytes) -> None:
+    assert repr(read(raw)) == repr(read(b" " + raw))

@@ -262,3 +262,29 @@ async def test_a_flood_of_what_is_no_http_does_not_flood_the_log(
     assert not any(told[:100])
     assert len(log) < sent
     assert len(log) + sum(told) == sent
+
+
+async def test_a_client_that_does_not_read_has_its_line_when_it_has_read(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    called = asyncio.Event()
+
+    async def give_much(_request: web.Request) -> web.Response:
+        called.set()
+        return web.Response(body=b"x" * 32_000_000)  # more than lies on the way
+
+    client = await make_client((get("/", give_much, public),))
+    async with connected(client) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n" * 2)
+        await called.wait()
+        called.clear()
+        await settle()
+
+        assert not log
+        assert not called.is_set(), "and nothing more is done for it meanwhile"
+
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        await reader.readexactly(32_000_000)
+        await called.wait()
+        assert [each["http.response.status_code"] for each in log] == [200]
