@@ -29,10 +29,17 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "build": build_of(sysconfig.get_config_var("CONFIG_ARGS") or ""),
+        "build": _build(),
         "versions": {name: version(name) for name in _OURS} | _python_peers() | _node_peers(),
         "wrk": _wrk_version(),
     }
+
+
+def _build() -> str:
+    if sysconfig.get_config_var("prefix") == "/usr":
+        # A distribution's: its arguments do not tell of what its rules add.
+        return f"as {platform.freedesktop_os_release()['PRETTY_NAME']} builds it"
+    return build_of(sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
 def build_of(config_args: str) -> str:
