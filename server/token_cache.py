@@ -11,6 +11,10 @@ from server.metrics import Family, Kind, Metrics
 from server.oauth.access_token import AccessToken, Mandate, payload_of
 from server.settings import Settings
 
+# No claim that we believe has a control character in it.
+_BETWEEN = "\x00"
+_ITS_CLIENT = "\x01"  # where a client acts for itself
+
 LOOKUPS = Family(
     "keyturn_token_cache_lookups", "Look-ups of verified tokens.", Kind.COUNTER, ("result",)
 )
@@ -77,10 +81,11 @@ class TokenCache:
             warrant = verdict.warrant
             if now < verdict.until and warrant.keys.vouches_for(warrant.generation):
                 self._count_hit()
+                subject, _, token_id = verdict.names.partition(_BETWEEN)
                 return AccessToken(
                     warrant.mandate,
-                    verdict.subject,
-                    verdict.token_id,
+                    warrant.mandate.client_id if subject == _ITS_CLIENT else subject or None,
+                    token_id or None,
                     verdict.until,
                     payload_of(compact),
                     True,  # noqa: FBT003 (by position: by name it takes half as long again)
@@ -119,14 +124,14 @@ class _Warrant:
 class _Verdict:
     """What must be known of one token when it comes again."""
 
-    __slots__ = ("subject", "token_id", "until", "warrant")
+    __slots__ = ("names", "until", "warrant")
 
     def __init__(self, access: AccessToken, warrant: _Warrant) -> None:
         self.warrant = warrant
-        # Where a client acts for itself, its id is its subject: one text for both.
-        own = access.subject == warrant.mandate.client_id
-        self.subject = warrant.mandate.client_id if own else access.subject
-        self.token_id = access.token_id
+        # Subject and token id, in one text: two take fifty bytes more.
+        is_its_client = access.subject is not None and access.subject == access.client_id
+        subject = _ITS_CLIENT if is_its_client else access.subject or ""
+        self.names = f"{subject}{_BETWEEN}{access.token_id or ''}"
         self.until = access.believed_until
 
 

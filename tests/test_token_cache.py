@@ -182,3 +182,17 @@ def test_a_remembered_token_is_the_one_that_was_verified(
     assert found == replace(access, cached=True)
     assert found.claims == access.claims == claims()
     assert compact.rpartition(".")[2] not in repr(astuple(found)), "nor is its signature there"
+
+
+@pytest.mark.parametrize("subject", ["user-1", "client-1", ...])
+@pytest.mark.parametrize("client_id", ["client-1", ...])
+@pytest.mark.parametrize("token_id", ["token-1", ...])
+def test_names_are_remembered_as_they_were(
+    keys: StaticKeys, subject: object, client_id: object, token_id: object
+) -> None:
+    tokens = cache()
+    compact = token(sub=subject, client_id=client_id, jti=token_id)
+    fresh = verify(UnverifiedToken.parse(compact), verification_keys(), policy(), now=NOW)
+    keep(tokens, compact, fresh, keys)
+
+    assert tokens.get(compact, now=NOW) == replace(fresh, cached=True)
