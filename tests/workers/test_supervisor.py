@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import ClientConnectionError, ClientSession, TCPConnector
+from prometheus_client.parser import text_string_to_metric_families
 
 from server.workers.crew import how_many
 from server.workers.supervisor import wait_before_next
@@ -97,6 +98,20 @@ class Server:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [each for each in self.process.events if each["event"] == name]
+
+    async def answered(self, route: str) -> float:
+        """Give how many requests for *route* were answered with 200, by the metrics."""
+        url = f"http://127.0.0.1:{self.ports.admin}/metrics"
+        async with ClientSession() as session, session.get(url) as answer:
+            page = await answer.text()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == "http_server_request_duration_seconds_count"
+            and sample.labels["http_route"] == route
+            and sample.labels["http_response_status_code"] == "200"
+        )
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -183,6 +198,9 @@ async def test_connections_spread_and_a_token_is_good_with_all(server: Server) -
 async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Server) -> None:
     victim = (await server.workers())[0]
     token = await server.token()
+    for _ in range(4):
+        await server.ask("/api/private", token)
+    counted = await server.answered("/api/private")
 
     os.kill(victim, signal.SIGKILL)
 
@@ -196,6 +214,10 @@ async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Serve
     assert {status for status, _ in answers} == {200}
     assert replacement != victim
     assert len(server.events("greeted")) == 1
+    # What the dead had counted stays.
+    async with asyncio.timeout(PATIENCE):
+        while await server.answered("/api/private") != counted + 8:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_one_that_hangs_keeps_nobody_waiting_is_seen_and_replaced(server: Server) -> None:
