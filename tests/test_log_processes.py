@@ -9,7 +9,7 @@ from typing import IO
 from tests.processes import ENVIRONMENT, PATIENCE, ROOT
 
 _START = """
-import os, sys
+import os, sys, warnings
 from server import logs
 logs.configure(logs.LogSettings(format="json"))
 log = logs.get()
@@ -40,6 +40,7 @@ def test_a_crash_loses_no_line() -> None:
 
 def test_a_forked_process_writes_its_own_lines_and_no_others() -> None:
     process = start("""
+warnings.simplefilter("ignore")  # Python 3.12 says that a fork may go wrong
 log.info("of the parent")
 child = os.fork()
 if not child:

@@ -4,7 +4,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -57,6 +57,7 @@ def test_it_says_what_the_line_of_any_request_says(
     assert found == {name: value for name, value in usual.items() if name != "log_level"}
 
 
+@settings(max_examples=30)
 @given(st.lists(mandates, min_size=2, max_size=5))
 def test_what_mandates_have_in_common_is_not_mistaken(several: list[Mandate]) -> None:
     for mandate in [*several, *several]:
