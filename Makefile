@@ -7,8 +7,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 	$(shell $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# More than there may be cores: a part of the tests waits for processes that begin and end.
-PYTEST := pytest -q --numprocesses 3 --dist worksteal
+PYTEST := pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # The environment, from the lock files, each package by its hash.
 $(BIN)/python:

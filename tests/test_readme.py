@@ -62,7 +62,7 @@ def environ(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 @pytest.fixture(scope="module")
 def server(ports: Ports, environ: dict[str, str]) -> Iterator[Process]:
     process = Process([*RUN.split(), f"VENV={VENV}"], environ, ROOT)
-    process.wait_for("# 403")
+    process.wait_for("curl -i", times=3)
     yield process
     process.stop()
 
