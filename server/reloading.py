@@ -58,6 +58,5 @@ def tell_reloaded(fresh: Config, *, instead_of: Config, threaded: bool = True) -
             name for name in PINNED if getattr(fresh, name) != getattr(instead_of, name)
         ],
     )
-    logs.configure(
-        fresh.logging, threaded=threaded
-    )  # last: whoever asked for a reload is told of it
+    # Last: whoever asked for a reload is told of it.
+    logs.configure(fresh.logging, threaded=threaded)
