@@ -12,7 +12,8 @@ web/                    the door: everything that answers
 dev_issuer/             a local issuer for laptops and tests
 settings, config…       config.yaml and the environment, read and judged whole
 issuer_settings         one whom we believe, as it is configured
-metrics                 what is counted, in memory that workers share
+metrics, shared_numbers what is counted, in memory that processes share
+vital_signs             how the server itself is doing, in numbers
 logs, log_rendering     one structured line for each event
 log_writer, log_output  its way out, which nobody waits for
 app, key_ring           the parts put together; the keys of all issuers, kept and let go

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession, web
 
-from server import logs
 from server.config import Config
 from server.key_ring import IssuerKeys, KeyRing
-from server.metrics import Family, Kind, Metrics
+from server.metrics import Metrics
 from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
+from server.vital_signs import VitalSigns
 from server.web.answering import sign_answers
 from server.web.cors import Cors
 from server.web.measurement import MEASUREMENT, Measurement
@@ -19,10 +19,6 @@ from server.web.problems import problem_details
 from server.web.protection import protect
 from server.web.routing import Route, RouteTable
 from server.web.table_loading import load_table
-
-_ACTIVE = Family("http_server_active_requests", "Requests that are being answered.", Kind.GAUGE)
-_KEPT = Family("keyturn_token_cache_entries", "Verified tokens that are remembered.", Kind.GAUGE)
-_DROPPED = Family("keyturn_log_lines_dropped", "Log lines that could not be written.", Kind.COUNTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +54,11 @@ class Keyturn:
         self, config: Config, session: ClientSession, metrics: Metrics | None = None
     ) -> None:
         self.metrics = Metrics() if metrics is None else metrics
-        self.metrics.declare(_ACTIVE, _KEPT, _DROPPED)
-        self._active, self._kept = self.metrics.gauge(_ACTIVE), self.metrics.gauge(_KEPT)
-        self._dropped = self.metrics.counter(_DROPPED)
-        self._dropped_before = self._dropped.value
+        self._vital_signs = VitalSigns(self.metrics)
         self.rows = load_table(config.routes)
         self.api = create_api(self.rows, lambda: self._rules, self.metrics)
         # From here on tasks run, which a fault in the table would leave behind.
-        self._ring = KeyRing(session)
+        self._ring = KeyRing(session, self.metrics)
         self.keys = self._hold(config)
         self._rules = rules_of(config, self.keys, metrics=self.metrics)
 
@@ -91,9 +84,11 @@ class Keyturn:
         Args:
             active: requests that are being answered.
         """
-        self._active.value = active
-        self._kept.value = self._rules.protector.tokens_kept
-        self._dropped.value = self._dropped_before + logs.lines_dropped()
+        self._vital_signs.write(
+            active=active,
+            kept=self._rules.protector.tokens_kept,
+            keys=(each.status for each in self.keys),
+        )
 
     async def close(self) -> None:
         """Let the keys go."""

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from server.client import TokenQuery, TokenRefusedError, request_token
 from server.config import Config
 from server.jwks.connection import open_session
-from server.jwks.journal import Trigger
+from server.jwks.outcomes import Trigger
 from server.oauth.scope import ScopeRequirement
 from server.serving import Serving
 from server.web.routing import Route

@@ -11,11 +11,12 @@ from pydantic import SecretStr
 from server.issuer_settings import IssuerSettings
 from server.jwks.client import IssuerClient
 from server.jwks.fixed_key_set import FixedKeySet
-from server.jwks.journal import Trigger
+from server.jwks.outcomes import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
+from server.metrics import Metrics
 
 IssuerKeys = RemoteKeySet | FixedKeySet
 """Where one issuer's keys come from."""
@@ -43,10 +44,14 @@ class KeyRing:
     The keys that are kept current; *session* is what issuers are asked with.
 
     Needs a running event loop, and to be closed.
+
+    Args:
+        metrics: what happens to the keys is counted in.
     """
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, metrics: Metrics) -> None:
         self._session = session
+        self._metrics = metrics
         self._kept: list[_Kept] = []
         self._stores: dict[str, Store] = {}
 
@@ -103,7 +108,9 @@ class KeyRing:
             self._stores[store] = Store.open(SecretStr(store))
         client = issuer_client(issuer, policy, self._session)
         shared = SharedKeys(issuer.issuer, self._stores[store], url=issuer.jwks_uri)
-        return RemoteKeySet(issuer.issuer, client.fetch_key_set, policy, shared)
+        return RemoteKeySet(
+            issuer.issuer, client.fetch_key_set, policy, shared, metrics=self._metrics
+        )
 
 
 async def _end(kept: Iterable[_Kept]) -> None:

@@ -20,6 +20,7 @@ async def obey_reloads(
     read: Callable[[], Config],
     *,
     applied: Callable[[Config], None],
+    rejected: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """
     Reload whenever *wanted* is set, until cancelled.
@@ -27,8 +28,8 @@ async def obey_reloads(
     Args:
         read: reads the configuration anew; raises ConfigError.
         applied: is told of each that is in force.
+        rejected: is told that one was not sound.
     """
-    log = structlog.get_logger()
     while True:
         await wanted.wait()
         wanted.clear()
@@ -36,12 +37,19 @@ async def obey_reloads(
             # Files are read, and a table may be imported: not on the event loop.
             fresh = await asyncio.to_thread(read)
             await keyturn.reload(fresh)
-        except ConfigError as error:
-            log.error("config.rejected", faults=error.faults)  # noqa: TRY400 (no fault of ours)
-        except Exception:
-            log.exception("config.rejected")
+        except Exception as error:  # noqa: BLE001 (told)
+            rejected()
+            tell_rejected(error)
         else:
             applied(fresh)
+
+
+def tell_rejected(error: Exception) -> None:
+    """Tell why a configuration is not applied: its faults, or one of ours."""
+    if isinstance(error, ConfigError):
+        structlog.get_logger().error("config.rejected", faults=error.faults)
+    else:
+        structlog.get_logger().error("config.rejected", exc_info=error)
 
 
 def tell_reloaded(fresh: Config, *, instead_of: Config, threaded: bool = True) -> None:

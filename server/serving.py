@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -26,11 +25,13 @@ from server.listening import (
     on_port,
     private,
 )
+from server.metrics import Metrics
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
+from server.vital_signs import READY, Changes
 from server.web.listener import Runner
 from server.web.metrics_page import render
-from server.web.operations import operations_app
+from server.web.operations import Report, operations_app
 
 # In seconds; whoever stops us grants ten.
 _END = 9.3
@@ -124,9 +125,11 @@ async def serve(
         ListenError: a port cannot be had.
     """
     log = structlog.get_logger()
-    applied = partial(tell_reloaded, instead_of=config)
+    metrics = Metrics()
+    changes = Changes(metrics)
+    changes.starts.add()
     async with AsyncExitStack() as stack:
-        serving = await _open(config, signals.stop, stack)
+        serving = await _open(config, metrics, signals.stop, stack)
         log.info(
             "server.started",
             version=__version__,
@@ -134,21 +137,35 @@ async def serve(
             admin=base_url(config.admin.host, config.admin.port),
             issuers=[each.issuer for each in config.issuers],
         )
-        async with (
-            beside(started(serving)),
-            beside(obey_reloads(serving.keyturn, signals.reload, read, applied=applied)),
-        ):
+        reloads = obey_reloads(
+            serving.keyturn,
+            signals.reload,
+            read,
+            applied=_counted(changes, config),
+            rejected=changes.rejected.add,
+        )
+        async with beside(started(serving)), beside(reloads):
             await signals.stop.wait()
             log.info("server.stopping")
     log.info("server.stopped")
 
 
-async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> Serving:
+def _counted(changes: Changes, config: Config) -> Callable[[Config], None]:
+    def applied(fresh: Config) -> None:
+        changes.applied.add()
+        tell_reloaded(fresh, instead_of=config)
+
+    return applied
+
+
+async def _open(
+    config: Config, metrics: Metrics, stop: asyncio.Event, stack: AsyncExitStack
+) -> Serving:
     # What is entered last is left first: the API finishes its requests while all else still works.
     session = await stack.enter_async_context(open_session())
     if config.dev_issuer.enabled:
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
-    keyturn = Keyturn(config, session)
+    keyturn = Keyturn(config, session, metrics)
     stack.push_async_callback(keyturn.close)
     api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
     admin = private(
@@ -167,17 +184,12 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
     return Serving(keyturn, tuple(base_url(host, port) for host, port, *_ in api.addresses))
 
 
-def metrics_page(keyturn: Keyturn, api: Runner, *, alone: bool = True) -> Callable[[], bytes]:
-    """
-    Make what writes the page of metrics.
+def metrics_page(keyturn: Keyturn, api: Runner) -> Callable[[Report], bytes]:
+    """Make what writes the page of metrics of the only process there is."""
 
-    Args:
-        alone: there are no other workers.
-    """
-
-    def write() -> bytes:
+    def write(report: Report) -> bytes:
         keyturn.look_up_numbers(active=api.active_requests)
-        return render(keyturn.metrics, alone=alone)
+        return render(keyturn.metrics, now={READY: report["status"] == "ready"})
 
     return write
 

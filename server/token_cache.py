@@ -7,9 +7,10 @@ from weakref import WeakValueDictionary
 from cachebox import LRUCache
 from pydantic import Field
 
-from server.metrics import Family, Kind, Metrics
+from server.metrics import Family, Metrics
 from server.oauth.access_token import AccessToken, Mandate, payload_of
 from server.settings import Settings
+from server.shared_numbers import Kind
 
 # No claim that we believe has a control character in it.
 _BETWEEN = "\x00"

@@ -12,6 +12,7 @@ from server.jwks.connection import open_session
 from server.jwks.fixed_key_set import FixedKeySet
 from server.jwks.policy import RefreshPolicy
 from server.key_ring import KeyRing
+from server.metrics import Metrics
 from tests.minting import AUDIENCE, ISSUER, private_key, public_jwk
 
 POLICY = RefreshPolicy()
@@ -56,7 +57,7 @@ async def session() -> AsyncIterator[ClientSession]:
 
 @pytest.fixture
 async def ring(session: ClientSession, log: list[EventDict]) -> AsyncIterator[KeyRing]:
-    ring = KeyRing(session)
+    ring = KeyRing(session, Metrics())
     yield ring
     await ring.close()
 

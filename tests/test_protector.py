@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.typing import EventDict
 
-from server.jwks.journal import Trigger
+from server.jwks.outcomes import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys

@@ -10,5 +10,5 @@ client, discovery, document    asking an issuer: where its keys are, and for the
 connection, published          to whom we connect; what we were given
 sharing, store                 the last good keys, shared between processes
 fixed_key_set                  keys that are configured instead
-journal                        what is counted and told
+journal, numbers, outcomes     what is told and counted, and in which words
 """

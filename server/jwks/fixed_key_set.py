@@ -1,6 +1,7 @@
 """Keys that are configured, public ones or a secret: always there, never fetched."""
 
-from server.jwks.journal import Journal, Result, Trigger
+from server.jwks.journal import Journal
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.snapshot import State, Status
 from server.oauth.errors import InvalidTokenError, Reason
 from server.oauth.keys import KeySet, VerificationKey, canonical_algorithm
@@ -58,4 +59,11 @@ class FixedKeySet:
     @property
     def status(self) -> Status:
         """What an operator wants to know."""
-        return Status(self._issuer, State.FRESH, keys=len(self._keys.keys), age=None)
+        return Status(
+            self._issuer,
+            State.FRESH,
+            keys=len(self._keys.keys),
+            age=None,
+            time_left=None,
+            generation=self.generation,
+        )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 
 _MOST_WAITERS = 1024
 

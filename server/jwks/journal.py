@@ -1,67 +1,38 @@
 """What happens to an issuer's keys: counted, and told once for each change."""
 
-from collections import Counter
-from enum import StrEnum
-
 import structlog
 
+from server.jwks.numbers import FetchNumbers
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.snapshot import State
+from server.metrics import Metrics
 from server.oauth.keys import KeySet, UnfitKey
 
 _MOST_CAUSES = 32
 
 
-class Trigger(StrEnum):
-    """What caused a fetch."""
-
-    START = "start"
-    TIMER = "timer"
-    UNKNOWN_KEY = "unknown_key"
-    FORCED = "forced"
-
-
-class Result(StrEnum):
-    """What became of a fetch."""
-
-    OK = "ok"
-    NOT_MODIFIED = "not_modified"
-    FAILED = "failed"
-    TAKEN_OVER = "taken_over"
-    """Another process had newer keys: the issuer was not asked."""
-
-
-class Outcome(StrEnum):
-    """What became of a request whose key was unknown; *overflow*: it had waited long enough."""
-
-    REFETCHED = "refetched"
-    REMEMBERED = "remembered"
-    BRAKED = "braked"
-    OVERFLOW = "overflow"
-
-
 class Journal:
     """
-    Writes the ``jwks.*`` events of *issuer*, and counts what is too frequent for a line.
+    Writes the ``jwks.*`` events of *issuer*, and counts in *metrics*, also what is too frequent for
+    a line.
 
     Attributes:
-        fetches: of the issuer, by trigger and result.
-        unknown_keys: requests that named one, by outcome.
+        numbers: what is counted.
         crashes: exceptions that nobody expected.
     """
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, metrics: Metrics | None = None) -> None:
         self._log = structlog.get_logger().bind(issuer=issuer)
         self._state = State.EMPTY
         self._unfit: frozenset[UnfitKey] = frozenset()
         self._failures: set[str] = set()
         self._is_braking = False
-        self.fetches: Counter[tuple[Trigger, Result]] = Counter()
-        self.unknown_keys: Counter[Outcome] = Counter()
+        self.numbers = FetchNumbers(Metrics() if metrics is None else metrics, issuer)
         self.crashes = 0
 
     def refreshed(self, trigger: Trigger, result: Result, keys: KeySet) -> None:
         """Tell that the issuer gave *keys*, or confirmed them."""
-        self.fetches[trigger, result] += 1
+        self.numbers.fetches[trigger, result].add()
         self._log.info(
             "jwks.refreshed", trigger=trigger.value, result=result.value, keys=len(keys.keys)
         )
@@ -85,7 +56,7 @@ class Journal:
 
     def failed(self, trigger: Trigger, cause: str, *, retry_in: float) -> None:
         """Tell that a fetch failed; once for each cause, until one succeeds."""
-        self.fetches[trigger, Result.FAILED] += 1
+        self.numbers.fetches[trigger, Result.FAILED].add()
         if cause not in self._failures and len(self._failures) < _MOST_CAUSES:
             self._failures.add(cause)
             self._log.warning(
@@ -97,7 +68,7 @@ class Journal:
 
     def crashed(self, trigger: Trigger) -> None:
         """Tell, with its traceback, of an exception that nobody expected."""
-        self.fetches[trigger, Result.FAILED] += 1
+        self.numbers.fetches[trigger, Result.FAILED].add()
         self.crashes += 1
         self._log.exception(
             "jwks.refresh_failed",

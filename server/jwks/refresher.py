@@ -7,7 +7,8 @@ from typing import NoReturn, Protocol
 from server.jwks.brake import UnknownKeyBrake
 from server.jwks.document import JWKSFetchError
 from server.jwks.flight import Flight
-from server.jwks.journal import Journal, Result, Trigger
+from server.jwks.journal import Journal
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.published import PublishedKeySet
 from server.jwks.schedule import Schedule

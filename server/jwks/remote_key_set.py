@@ -8,11 +8,13 @@ from typing import NoReturn
 
 from server.jwks.brake import UnknownKeyBrake
 from server.jwks.flight import Flight, WaitingRoom
-from server.jwks.journal import Journal, Outcome, Result, Trigger
+from server.jwks.journal import Journal
+from server.jwks.outcomes import Outcome, Result, Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.refresher import Fetch, Refresher
 from server.jwks.sharing import SharedKeys
 from server.jwks.snapshot import State, Status
+from server.metrics import Metrics
 from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
 from server.oauth.keys import VerificationKey, canonical_algorithm
 from server.oauth.unverified_token import UnverifiedToken
@@ -27,8 +29,8 @@ class RemoteKeySet:
     Verification reads one attribute.  Only a token whose key is unknown waits, for one fetch that
     it shares with all others.
 
-    Attributes:
-        journal: counts what happens.
+    Args:
+        metrics: what happens is counted in.
     """
 
     def __init__(  # noqa: PLR0913 (three of them are the outside world)
@@ -38,6 +40,7 @@ class RemoteKeySet:
         policy: RefreshPolicy,
         shared: SharedKeys,
         *,
+        metrics: Metrics | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = randomness.random,
@@ -45,7 +48,7 @@ class RemoteKeySet:
         self._issuer = issuer
         self._policy = policy
         self._now = now
-        self.journal = Journal(issuer)
+        self.journal = Journal(issuer, metrics)
         self._brake = UnknownKeyBrake(cooldown=policy.unknown_key_cooldown)
         self._waiting_room = WaitingRoom(sleep=sleep)
         self._refresher = Refresher(
@@ -119,9 +122,16 @@ class RemoteKeySet:
     @property
     def status(self) -> Status:
         """What an operator wants to know."""
-        current = self._refresher.current
-        age = current.age(now=self._now())
-        return Status(self._issuer, self.state, keys=len(current.keys.keys), age=age)
+        current, now = self._refresher.current, self._now()
+        ends_at = current.expires_at + self._policy.max_stale
+        return Status(
+            self._issuer,
+            self.state,
+            keys=len(current.keys.keys),
+            age=current.age(now=now),
+            time_left=max(0.0, ends_at - now) if current.generation else 0.0,
+            generation=current.generation,
+        )
 
     def _candidates(self, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
         if not self.is_usable:
@@ -138,16 +148,16 @@ class RemoteKeySet:
             left = arrived + _LONGEST_WAIT - self._now()
             flight = self._refresher.flight or (self._ask_for(key_id) if left > 0 else None)
             if flight is None or not await self._waiting_room.wait_for(flight, seconds=left):
-                self.journal.unknown_keys[Outcome.OVERFLOW] += 1
+                self.journal.numbers.unknown_keys[Outcome.OVERFLOW].add()
                 raise self._unavailable(0)
             if keys := self._candidates(token):
-                self.journal.unknown_keys[Outcome.REFETCHED] += 1
+                self.journal.numbers.unknown_keys[Outcome.REFETCHED].add()
                 return keys
             # A flight that began before we came may have begun before the issuer's rotation.
             if flight.settles(since=arrived):
                 break
         if flight.result is Result.FAILED:
-            self.journal.unknown_keys[Outcome.REFETCHED] += 1
+            self.journal.numbers.unknown_keys[Outcome.REFETCHED].add()
             raise self._unavailable(self._policy.unknown_key_cooldown)
         self._brake.learn_absent(key_id, now=self._now())
         raise self._unknown(Outcome.REFETCHED)
@@ -160,11 +170,11 @@ class RemoteKeySet:
         if self.state is State.FRESH and not self._refresher.is_failing:
             raise self._unknown(Outcome.BRAKED)
         # The last question had no answer: that this key is new is as likely as that it is forged.
-        self.journal.unknown_keys[Outcome.BRAKED] += 1
+        self.journal.numbers.unknown_keys[Outcome.BRAKED].add()
         raise self._unavailable(self._policy.unknown_key_cooldown)
 
     def _unknown(self, outcome: Outcome) -> InvalidTokenError:
-        self.journal.unknown_keys[outcome] += 1
+        self.journal.numbers.unknown_keys[outcome].add()
         return InvalidTokenError(Reason.UNKNOWN_KEY)
 
     def _unavailable(self, seconds: float) -> KeysUnavailableError:

@@ -86,12 +86,21 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an operator wants to know; *age* in seconds since the keys were asked for."""
+    """
+    What an operator wants to know.
+
+    Attributes:
+        age: in seconds since the keys were asked for.
+        time_left: in seconds until they are believed no longer; nothing if they always are.
+        generation: counts their changes.
+    """
 
     issuer: str
     state: State
     keys: int
     age: float | None
+    time_left: float | None
+    generation: int
 
 
 NOTHING = Snapshot(KeySet(()), generation=0, expires_at=0.0, published=None)

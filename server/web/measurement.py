@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from server.metrics import Cell, Family, Kind, Metrics, Spread
+from server.metrics import Family, Metrics
+from server.shared_numbers import Cell, Kind, Spread
 from server.web.exchange import Exchange
 from server.web.routing import Served
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.snapshot import Status
 from server.web.answering import sign_answers
 from server.web.cors import Cors, CorsSettings
@@ -59,7 +59,7 @@ def operations_app(
     keys: Callable[[], Sequence[IssuerKeys]],
     *,
     draining: Callable[[], bool],
-    metrics: Callable[[], bytes],
+    metrics: Callable[[Report], bytes],
     share: Share = alone,
 ) -> web.Application:
     """
@@ -67,7 +67,7 @@ def operations_app(
 
     Args:
         draining: whether the process has been told to stop.
-        metrics: writes the page of them.
+        metrics: writes the page of them, with how ready all are.
         share: with other workers that are to be asked as well.
     """
     operations = _Operations(keys, draining, metrics, share)
@@ -84,7 +84,7 @@ def operations_app(
 class _Operations:
     keys: Callable[[], Sequence[IssuerKeys]]
     draining: Callable[[], bool]
-    metrics: Callable[[], bytes]
+    metrics: Callable[[Report], bytes]
     share: Share
 
     async def livez(self, _request: web.Request) -> web.Response:
@@ -98,8 +98,9 @@ class _Operations:
         return _answer(await self.share(Question.REFRESH, self._own_refresh()))
 
     async def numbers(self, _request: web.Request) -> web.Response:
+        report = await self.share(Question.READY, self._own_state())
         headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
-        return web.Response(body=self.metrics(), headers=headers)
+        return web.Response(body=self.metrics(report), headers=headers)
 
     async def _own_state(self) -> Report:
         rows = [_row(each.status) for each in self.keys()]

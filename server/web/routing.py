@@ -11,7 +11,7 @@ from server.oauth.access_token import AccessToken
 from server.oauth.scope import ScopeRequirement
 
 if TYPE_CHECKING:
-    from server.metrics import Spread
+    from server.shared_numbers import Spread
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from server.config import Config
-from server.metrics import SharedMemory
 from server.serving import Serving
+from server.shared_numbers import SharedMemory
 
 NEW, SERVING, GONE = 0, 1, 2
 """A place that no worker has served from, one whose worker serves, one that awaits the next."""
@@ -28,6 +28,7 @@ class Board:
         state: NEW, SERVING or GONE.
         usable: how many issuers' keys the worker has that can be used.
         connections: how many clients are connected to it.
+        pids: its process ID; 0 while there is none.
         beats: when it last said that it lives, on the monotonic clock, which all share.
         applied: which configuration it judges by: the number of reloads before.
         wanted: the same of the configuration that was accepted last; in its first cell.
@@ -37,10 +38,10 @@ class Board:
         self._now = now
         self.places = range(places)
         # One double each: what is written at once is read at once.
-        cells = memoryview(mmap.mmap(-1, 8 * (2 + 5 * places))).cast("d")
+        cells = memoryview(mmap.mmap(-1, 8 * (2 + 6 * places))).cast("d")
         self._draining, self.wanted = cells[:1], cells[1:2]
-        self.state, self.usable, self.connections, self.beats, self.applied = (
-            cells[2 + places * row : 2 + places * (row + 1)] for row in range(5)
+        self.state, self.usable, self.connections, self.pids, self.beats, self.applied = (
+            cells[2 + places * row : 2 + places * (row + 1)] for row in range(6)
         )
 
     @property
@@ -88,7 +89,7 @@ class Crew:
     What the supervisor and the workers have in common.
 
     Attributes:
-        numbers: that all workers count, each at its place.
+        numbers: that all workers count, each at its place, and behind them the supervisor.
         directory: of the sockets on which workers answer each other; nobody else may enter.
         read: reads the configuration anew; raises ConfigError.
         started: told once, in the first worker, that everything listens.

@@ -11,9 +11,9 @@ from typing import Any
 from server import logs
 from server.config import Config
 from server.listening import bind
-from server.metrics import SharedMemory
 from server.serving import Serving
 from server.settings import base_url
+from server.shared_numbers import SharedMemory
 from server.workers.crew import Board, Crew, Ports, how_many
 from server.workers.supervisor import Supervisor
 
@@ -45,7 +45,7 @@ def supervise(
     workers = how_many(config.listen.workers)
     with _private_directory() as directory:
         crew = Crew(
-            Board(workers), SharedMemory(workers), ports, directory, addresses, read, started
+            Board(workers), SharedMemory(workers + 1), ports, directory, addresses, read, started
         )
         Supervisor(config, crew, hung_after=hung_after).run()
 

@@ -15,9 +15,11 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from server import __version__
-from server.config import Config, ConfigError
-from server.reloading import PINNED, tell_reloaded
+from server.config import Config
+from server.metrics import Metrics
+from server.reloading import PINNED, tell_rejected, tell_reloaded
 from server.settings import base_url
+from server.vital_signs import Changes
 from server.workers.crew import GONE, SERVING, Crew
 from server.workers.gunicorn_log import GunicornLog
 from server.workers.issuer_process import fork_dev_issuer
@@ -75,6 +77,8 @@ class Supervisor(Arbiter):
         self._config = self._first = self._reloading = config
         self._crew = crew
         self._board = crew.board
+        # Behind the workers there is a slot for who keeps them.
+        self._changes = Changes(Metrics(crew.numbers, slot=len(crew.board.places)))
         self._hung_after = hung_after
         self._had_terminal = os.isatty(0)
         self._log = structlog.get_logger()
@@ -102,13 +106,11 @@ class Supervisor(Arbiter):
         if self._had_terminal and not os.isatty(0):
             self._board.drain()
             self.handle_term()
-        log = structlog.get_logger()
         try:
             fresh = self._crew.read()
-        except ConfigError as error:
-            log.error("config.rejected", faults=error.faults)  # noqa: TRY400 (no fault of ours)
-        except Exception:
-            log.exception("config.rejected")
+        except Exception as error:  # noqa: BLE001 (told)
+            self._changes.rejected.add()
+            tell_rejected(error)
         else:
             # Workers to come have it from here; what cannot change is as their siblings have it.
             pinned = {name: getattr(self._config, name) for name in PINNED}
@@ -152,6 +154,7 @@ class Supervisor(Arbiter):
             self._board.wanted[0]
         }:
             self._told = self._board.wanted[0]
+            self._changes.applied.add()
             tell_reloaded(self._reloading, instead_of=self._first, threaded=False)
 
     def spawn_worker(self) -> Any:
@@ -167,6 +170,7 @@ class Supervisor(Arbiter):
         worker.crew, worker.config, worker.place = self._crew, self._config, place
         worker.is_first = worker.age == 1
         self._born[place] = time.monotonic()
+        self._changes.starts.add()
         self._board.beat(place)
         self._board.applied[place] = self._board.wanted[0]
 
@@ -215,7 +219,8 @@ class Supervisor(Arbiter):
         self._has_served = self._has_served or has_served
         if self._board.state[place] == SERVING:
             self._board.state[place] = GONE
-        self._board.connections[place] = 0
+        self._board.connections[place] = self._board.pids[place] = 0
+        self._crew.numbers.clear_gauges(place)
         is_young = time.monotonic() - self._born[place] < _SHORT_LIFE
         self._short_lives[place] = self._short_lives[place] + 1 if is_young else 0
         if status == self.WORKER_BOOT_ERROR and not (self._has_served or self._is_stopping):

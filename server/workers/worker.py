@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, NoReturn
@@ -22,10 +22,12 @@ from server.listening import FINISH_REQUESTS, GIVE_UP_REQUESTS, OpenSites, liste
 from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
-from server.serving import Serving, Signals, beside, metrics_page
+from server.serving import Serving, Signals, beside
+from server.vital_signs import READY, Changes
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
-from server.web.operations import operations_app
+from server.web.metrics_page import render
+from server.web.operations import Report, operations_app
 from server.workers.crew import GONE, SERVING, Crew, close
 from server.workers.siblings import Siblings
 
@@ -127,7 +129,7 @@ class _Work:
             operations_app,
             lambda: keyturn.keys,
             draining=self._told.stop.is_set,
-            metrics=metrics_page(keyturn, api, alone=False),
+            metrics=self._metrics_page(keyturn, api),
         )
         local = private(operations())
         path = self._crew.socket_of(self._place)
@@ -137,6 +139,24 @@ class _Work:
         siblings = Siblings(self._crew, self._place)
         admin = private(operations(share=siblings.share))
         await stack.enter_async_context(listening(admin, _shared(self._crew.ports.admin), "admin"))
+
+    def _metrics_page(self, keyturn: Keyturn, api: Runner) -> Callable[[Report], bytes]:
+        board = self._board
+        Changes(keyturn.metrics)  # the supervisor counts them, and here they are read
+
+        def write(report: Report) -> bytes:
+            self._look_up_numbers(keyturn, api)
+            pids = {str(each): int(board.pids[each]) for each in board.places if board.pids[each]}
+            workers = pids | {"supervisor": self._worker.ppid}
+            ready = {READY: report["status"] == "ready"}
+            return render(keyturn.metrics, now=ready, workers=workers)
+
+        return write
+
+    def _look_up_numbers(self, keyturn: Keyturn, api: Runner) -> None:
+        # Until it serves, what a worker lacks harms nobody.
+        if self._board.state[self._place] == SERVING:
+            keyturn.look_up_numbers(active=api.active_requests)
 
     async def _serve(self, api: Runner, stack: AsyncExitStack) -> None:
         def sites(runner: web.AppRunner) -> list[web.BaseSite]:
@@ -148,6 +168,7 @@ class _Work:
         address = ", ".join(self._crew.addresses)
         await stack.enter_async_context(beside(self._count(api)))
         await stack.enter_async_context(listening(api, sites, address, give_up=GIVE_UP_REQUESTS))
+        self._board.pids[self._place] = os.getpid()
         self._board.state[self._place] = SERVING
         self._worker.booted = True
         self._wake_supervisor()
@@ -168,7 +189,7 @@ class _Work:
     async def _live(self, keyturn: Keyturn, api: Runner) -> NoReturn:
         """Tell once a second that this worker lives; stop when nobody is there to see it."""
         while True:
-            keyturn.look_up_numbers(active=api.active_requests)
+            self._look_up_numbers(keyturn, api)
             self._board.usable[self._place] = _usable(keyturn)
             self._board.beat(self._place)
             if os.getppid() != self._worker.ppid:

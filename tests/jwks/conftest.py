@@ -1,7 +1,7 @@
 """An issuer on a socket, an issuer in memory, and the keys that are kept of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,11 +19,17 @@ from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
 from server.jwks.store import Store
 from server.oauth.unverified_token import UnverifiedToken
+from server.shared_numbers import Cell
 from tests.fakes import FakeClock, FakeIssuer, settle
 from tests.minting import ISSUER, header, key_set, private_key, unsigned
 
 RFC8414 = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
+
+
+def counted(cells: Mapping[Any, Cell]) -> dict[Any, float]:
+    """Tell what has been counted at all."""
+    return {each: cell.value for each, cell in cells.items() if cell.value}
 
 
 class Endpoint:

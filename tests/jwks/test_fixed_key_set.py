@@ -2,7 +2,7 @@ import pytest
 from structlog.typing import EventDict
 
 from server.jwks.fixed_key_set import FixedKeySet
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.snapshot import State
 from server.oauth.errors import InvalidTokenError, Reason
 from server.oauth.jwk_set import parse_jwks, secret_key_set

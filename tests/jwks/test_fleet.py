@@ -8,7 +8,7 @@ from aiocache import BaseCache
 from pydantic import SecretStr
 from structlog.typing import EventDict
 
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from server.jwks.flight import Flight, WaitingRoom
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 from tests.fakes import FakeClock, settle
 
 

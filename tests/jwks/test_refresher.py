@@ -4,7 +4,7 @@ import pytest
 from structlog.typing import EventDict
 
 from server.jwks.document import JWKSFetchError
-from server.jwks.journal import Result, Trigger
+from server.jwks.outcomes import Result, Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
@@ -362,7 +362,9 @@ async def test_a_failure_is_told_once_for_each_cause(
     await clock.advance(300)
 
     assert len(events(log, "jwks.refresh_failed")) == 2
-    assert running.journal.fetches[Trigger.TIMER, Result.FAILED] > 10, "all are counted"
+    assert running.journal.numbers.fetches[Trigger.TIMER, Result.FAILED].value > 10, (
+        "all are counted"
+    )
 
 
 async def test_a_set_without_a_usable_key_or_none_at_all_never_replaces_a_good_one(

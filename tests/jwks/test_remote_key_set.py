@@ -4,7 +4,7 @@ import pytest
 from structlog.typing import EventDict
 
 from server.jwks.document import JWKSFetchError
-from server.jwks.journal import Outcome, Result, Trigger
+from server.jwks.outcomes import Outcome, Result, Trigger
 from server.jwks.published import PublishedKeySet
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.snapshot import State
@@ -12,7 +12,7 @@ from server.oauth.errors import InvalidTokenError, KeysUnavailableError, Reason
 from server.oauth.jwk_set import parse_jwks
 from server.oauth.unverified_token import UnverifiedToken
 from tests.fakes import FakeClock, FakeIssuer, settle
-from tests.jwks.conftest import NEW, NEWER, OLD, MakeKeys, events, kept_current, naming
+from tests.jwks.conftest import NEW, NEWER, OLD, MakeKeys, counted, events, kept_current, naming
 from tests.minting import header, key_set, public_jwk, unsigned
 
 
@@ -271,7 +271,10 @@ async def test_a_key_that_the_issuer_does_not_have_is_asked_for_once_in_half_a_m
         with pytest.raises(InvalidTokenError):
             await running.find(naming("invented"), may_ask=True)
     assert issuer.fetches == [False, True]
-    assert running.journal.unknown_keys == {Outcome.REFETCHED: 1, Outcome.REMEMBERED: 9}
+    assert counted(running.journal.numbers.unknown_keys) == {
+        Outcome.REFETCHED: 1,
+        Outcome.REMEMBERED: 9,
+    }
 
     await clock.advance(30)
     with pytest.raises(InvalidTokenError):
@@ -306,7 +309,7 @@ async def test_a_key_that_was_braked_is_not_remembered_as_unknown(
     await clock.advance(30)
 
     assert await running.find(naming(NEW.kid), may_ask=True)
-    assert running.journal.unknown_keys[Outcome.BRAKED] == 1
+    assert running.journal.numbers.unknown_keys[Outcome.BRAKED].value == 1
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["it answers", "it is down"])
@@ -387,7 +390,7 @@ async def test_what_was_fetched_is_counted(running: RemoteKeySet, issuer: FakeIs
     issuer.down = True
     await running.refresh(Trigger.TIMER)
 
-    assert running.journal.fetches == {
+    assert counted(running.journal.numbers.fetches) == {
         (Trigger.START, Result.OK): 1,
         (Trigger.FORCED, Result.OK): 1,
         (Trigger.TIMER, Result.FAILED): 1,
@@ -421,7 +424,7 @@ async def test_nobody_waits_longer_than_a_second(
     with pytest.raises(KeysUnavailableError) as unavailable:
         await waiting
     assert unavailable.value.retry_after == 1
-    assert running.journal.unknown_keys == {Outcome.OVERFLOW: 1}
+    assert counted(running.journal.numbers.unknown_keys) == {Outcome.OVERFLOW: 1}
     issuer.gate.set()
 
 

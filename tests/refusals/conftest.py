@@ -10,7 +10,7 @@ from aiocache.serializers import StringSerializer
 from aiohttp import web
 from structlog.typing import EventDict
 
-from server.jwks.journal import Trigger
+from server.jwks.outcomes import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys

@@ -4,7 +4,7 @@ from pytest_aiohttp import AiohttpClient
 from structlog.typing import EventDict
 
 from server.jwks.fixed_key_set import FixedKeySet
-from server.jwks.journal import Trigger
+from server.jwks.outcomes import Trigger
 from server.jwks.policy import RefreshPolicy
 from server.jwks.remote_key_set import RemoteKeySet
 from server.jwks.sharing import SharedKeys
@@ -28,7 +28,7 @@ class Operations:
         )
         self.draining = False
         self.app = operations_app(
-            lambda: [self.keys], draining=lambda: self.draining, metrics=bytes
+            lambda: [self.keys], draining=lambda: self.draining, metrics=lambda _report: b""
         )
 
 
@@ -125,7 +125,9 @@ async def test_keys_that_are_configured_are_there_and_need_no_refresh(
 ) -> None:
     keys = FixedKeySet(NAME, key_set())
     client: Client = await aiohttp_client(
-        KeyturnServer(operations_app(lambda: [keys], draining=lambda: False, metrics=bytes))
+        KeyturnServer(
+            operations_app(lambda: [keys], draining=lambda: False, metrics=lambda _report: b"")
+        )
     )
 
     row = {"issuer": NAME, "state": "fresh", "keys": 1}

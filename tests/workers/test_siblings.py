@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from server.listening import listening, private
-from server.metrics import SharedMemory
+from server.shared_numbers import SharedMemory
 from server.web.operations import Question, Report
 from server.workers.crew import GONE, NEW, SERVING, Board, Crew, Ports
 from server.workers.siblings import Siblings, merge

@@ -101,6 +101,11 @@ class Server:
 
     async def answered(self, route: str) -> float:
         """Give how many requests for *route* were answered with 200, by the metrics."""
+        labels = {"http_route": route, "http_response_status_code": "200"}
+        return await self.counted("http_server_request_duration_seconds_count", **labels)
+
+    async def counted(self, name: str, **labels: str) -> float:
+        """Give the sum of the series of *name* with these labels."""
         url = f"http://127.0.0.1:{self.ports.admin}/metrics"
         async with ClientSession() as session, session.get(url) as answer:
             page = await answer.text()
@@ -108,9 +113,7 @@ class Server:
             sample.value
             for family in text_string_to_metric_families(page)
             for sample in family.samples
-            if sample.name == "http_server_request_duration_seconds_count"
-            and sample.labels["http_route"] == route
-            and sample.labels["http_response_status_code"] == "200"
+            if sample.name == name and labels.items() <= sample.labels.items()
         )
 
     async def until(self, is_so: Callable[[], bool]) -> None:
@@ -201,6 +204,7 @@ async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Serve
     for _ in range(4):
         await server.ask("/api/private", token)
     counted = await server.answered("/api/private")
+    started = await server.counted("keyturn_worker_starts_total")
 
     os.kill(victim, signal.SIGKILL)
 
@@ -218,6 +222,11 @@ async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Serve
     async with asyncio.timeout(PATIENCE):
         while await server.answered("/api/private") != counted + 8:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+    assert await server.counted("keyturn_worker_starts_total") == started + 1
+    assert await server.counted("keyturn_workers") == 2
+    assert await server.counted("keyturn_ready") == 1
+    for worker in ("0", "1", "supervisor"):
+        assert await server.counted("process_resident_memory_bytes", worker=worker) > 0
 
 
 async def test_one_that_hangs_keeps_nobody_waiting_is_seen_and_replaced(server: Server) -> None:
@@ -278,6 +287,7 @@ async def test_a_reload_reaches_all_and_those_to_come(server: Server) -> None:
 
     assert (await realms_of(server)) == {'Bearer realm="another"'}
     assert len(server.events("config.reloaded")) == before + 1
+    assert await server.counted("keyturn_config_reloads_total", result="rejected") == rejected + 1
     (told,) = server.events("config.rejected")[rejected:]
     assert sorted(each.split(":")[0] for each in told["faults"]) == ["bogus", "realm"]
     assert "worker" not in told
