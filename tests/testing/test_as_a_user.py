@@ -53,21 +53,17 @@ def test_the_page_has_all_that_its_reader_needs() -> None:
     assert PAGE.count("```python") == len(FILES)
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
-def test_the_tests_of_the_page_pass(project: Path, mode: str) -> None:
-    done = run_pytest(project, *QUIET, "-o", f"asyncio_mode={mode}", "-W", "error")
+def test_the_tests_of_the_page_pass(project: Path) -> None:
+    done = run_pytest(project, *QUIET, "-o", "asyncio_mode=strict", "-W", "error")
 
     assert passed(done) == 5
 
 
-def test_in_auto_mode_no_mark_is_needed(project: Path) -> None:
+def test_they_pass_in_auto_mode_without_a_mark_for_an_issuer_of_the_projects_own(
+    project: Path,
+) -> None:
     marked = (project / "test_shop.py").read_text("utf-8")
     (project / "test_shop.py").write_text(re.sub("pytestmark = .*", "", marked), "utf-8")
-
-    assert passed(run_pytest(project, *QUIET, "-o", "asyncio_mode=auto")) == 5
-
-
-def test_they_pass_with_an_issuer_of_the_projects_own(project: Path) -> None:
     (project / "conftest.py").write_text(FILES["conftest.py"], "utf-8")
     (project / "test_names.py").write_text(
         """
@@ -78,29 +74,38 @@ def test_the_names_are_the_projects(keyturn_issuer):
         "utf-8",
     )
 
-    assert passed(run_pytest(project, *QUIET)) == 6
+    assert passed(run_pytest(project, *QUIET, "-o", "asyncio_mode=auto", "-W", "error")) == 6
 
 
-CRASHING = """
+FAILING = """
 from server.web import authenticated, get
+from shop import ROUTES
 
 async def crash(request):
     password = "hunter2"
     raise ZeroDivisionError
 
-async def test_it(keyturn_client, bearer):
+async def test_a_crash(keyturn_client, bearer):
     client = await keyturn_client((get("/", crash, authenticated),))
     assert (await client.get("/", headers=bearer(jti="s3cr3t"))).status == 200
+
+async def test_that_expects_too_much_of_a_token(keyturn_client, bearer):
+    client = await keyturn_client(ROUTES)
+    answer = await client.get("/orders", headers=bearer(["read:orders"], aud="https://other"))
+    assert answer.status == 200
 """
 
 
-def test_a_crash_is_shown_without_what_its_variables_hold(project: Path) -> None:
-    (project / "test_shop.py").write_text(CRASHING, "utf-8")
+def test_a_failing_test_shows_why_and_no_variables_of_the_server(project: Path) -> None:
+    (project / "test_shop.py").write_text(FAILING, "utf-8")
 
     done = run_pytest(project, *QUIET, "-o", "asyncio_mode=auto")
 
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "ZeroDivisionError" in done.stdout
     assert "500 GET /" in done.stdout
+    assert "assert 401 == 200" in done.stdout
+    assert "wrong_audience" in done.stdout
     assert done.stdout.count("hunter2") == 0
     assert "Bearer ey" not in done.stdout
 
@@ -110,24 +115,6 @@ def test_without_pytest_they_pass_too(project: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "Ran 2 tests" in done.stderr
-
-
-def test_a_test_that_expects_too_much_of_a_token_fails_and_says_why(project: Path) -> None:
-    (project / "test_shop.py").write_text(
-        """
-async def test_it(keyturn_client, bearer):
-    client = await keyturn_client(__import__("shop").ROUTES)
-    answer = await client.get("/orders", headers=bearer(["read:orders"], aud="https://other"))
-    assert answer.status == 200
-""",
-        "utf-8",
-    )
-
-    done = run_pytest(project, *QUIET, "-o", "asyncio_mode=auto")
-
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    assert "assert 401 == 200" in done.stdout
-    assert "wrong_audience" in done.stdout
 
 
 def test_without_pytest_aiohttp_only_the_client_fails_and_says_what_to_install(
