@@ -8,6 +8,7 @@ _REWARDS = 32
 _REWARD_INTERVAL = 1.0
 _REMEMBERED = 1024
 _MEMORY = 30.0
+_SUSPECT = 2  # times asked for in vain
 
 
 class TokenBucket:
@@ -44,15 +45,17 @@ class UnknownKeyBrake:
     Says which unknown key may cause a fetch: two at once, then one each *cooldown* seconds.
 
     A key that the issuer did not have when it was last asked is remembered for a while.  After
-    that, as one that the issuer took back, it never takes the last permit: somebody who goes on
-    with a dead token must not keep us from seeing a new key.  A fetch that brought keys that are
-    really new is free, within reason: they are the issuer's doing and not a forger's.
+    that, or when it was asked for in vain twice, as one that the issuer took back, it never takes
+    the last permit: somebody who goes on with a dead token must not keep us from seeing a new key.
+    A fetch that brought keys that are really new is free, within reason: they are the issuer's
+    doing and not a forger's.
     """
 
     def __init__(self, *, cooldown: float) -> None:
         self._bucket = TokenBucket(burst=_BURST, interval=cooldown)
         self._rewards = TokenBucket(burst=_REWARDS, interval=_REWARD_INTERVAL)
         self._asked_at: dict[str, float] = {}
+        self._absences: dict[str, int] = {}
         self._taken_back: dict[str, None] = {}
 
     def remembers(self, key_id: str, *, now: float) -> bool:
@@ -62,7 +65,11 @@ class UnknownKeyBrake:
 
     def permits(self, key_id: str, *, now: float) -> bool:
         """Take a permit to ask the issuer for *key_id*, if there is one for it."""
-        is_suspect = key_id in self._asked_at or key_id in self._taken_back
+        is_suspect = (
+            key_id in self._asked_at
+            or key_id in self._taken_back
+            or self._absences.get(key_id, 0) >= _SUSPECT
+        )
         return self._bucket.take(now=now, reserve=1 if is_suspect else 0)
 
     def give_back(self) -> None:
@@ -74,6 +81,9 @@ class UnknownKeyBrake:
         self._asked_at.pop(key_id, None)  # so that it stands last
         self._asked_at[key_id] = now
         _trim(self._asked_at)
+        # A change of the keys makes one of them worth a question again, and not every change.
+        self._absences[key_id] = self._absences.pop(key_id, 0) + 1
+        _trim(self._absences)
 
     def reward(self, added: Iterable[str], *, now: float) -> None:
         """Give the permit back that brought *added*, if one of them is really new."""
@@ -89,6 +99,7 @@ class UnknownKeyBrake:
             self._taken_back[key_id] = None
         for key_id in added:  # a key replaced under its name is in both
             self._taken_back.pop(key_id, None)
+            self._absences.pop(key_id, None)
         _trim(self._taken_back)
 
 

@@ -43,6 +43,28 @@ def test_a_key_that_is_known_to_be_absent_never_takes_the_last_permit() -> None:
     assert brake.permits("new", now=21)
 
 
+def test_a_dead_token_that_is_sent_on_leaves_a_permit_for_each_rotation() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+
+    for now in range(0, 600, 20):
+        kid = f"turn-{now}"
+        assert brake.permits(kid, now=now)
+        brake.reward([kid], now=now)
+        brake.learn_change(added=[kid], removed=[])
+        if not brake.remembers("dead", now=now) and brake.permits("dead", now=now):
+            brake.learn_absent("dead", now=now)
+
+
+def test_after_a_change_absent_keys_may_be_asked_for_again() -> None:
+    brake = UnknownKeyBrake(cooldown=30)
+    brake.learn_absent("early", now=0)
+
+    brake.learn_change(added=["another"], removed=[])
+
+    assert not brake.remembers("early", now=1)
+    assert brake.permits("early", now=1)
+
+
 def test_a_key_that_has_come_back_is_like_any_other() -> None:
     brake = UnknownKeyBrake(cooldown=30)
     brake.learn_change(added=[], removed=["back"])
