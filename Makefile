@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench bench-deps
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench bench-deps soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ fuzz: $(VENV)/dev.stamp ## fire tens of thousands of damaged tokens and requests
 
 bench: $(VENV)/dev.stamp ## measure against bare aiohttp and the peers: ten minutes (ARGS="--quick")
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/dev.stamp ## ten minutes of load and trouble, and what became of each request (ARGS="--minutes 2")
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 bench-deps: .venv-bench/stamp ## install what make bench measures against, and wrk
 	@if command -v npm >/dev/null; then npm ci --silent --prefix bench/peers; \

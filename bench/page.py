@@ -29,18 +29,19 @@ def write(results: Path) -> None:
     subprocess.run([python, "-m", "bench.plot", str(results), str(PLOT)], cwd=ROOT, check=True)
 
 
-def replaced(page: str, text: str) -> str:
+def replaced(page: str, text: str, *, between: tuple[str, str] = (BEGIN, END)) -> str:
     """
     Put *text* where the page is ours.
 
     Raises:
         ValueError: the page says nowhere that it is.
     """
-    head, begun, rest = page.partition(BEGIN)
-    _, ended, tail = rest.partition(END)
+    begin, end = between
+    head, begun, rest = page.partition(begin)
+    _, ended, tail = rest.partition(end)
     if not (begun and ended):
-        raise ValueError(f"{PAGE} has no place for the findings")
-    return f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}"
+        raise ValueError("the page has no place for the findings")
+    return f"{head}{begin}\n\n{text.strip()}\n\n{end}{tail}"
 
 
 def render(results: Mapping[str, Any]) -> str:
