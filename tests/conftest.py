@@ -19,6 +19,7 @@ from server.config import Config
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
+from server.web.client_address import TrustedProxies
 from server.web.cors import Cors
 from server.web.listener import Runner
 from server.web.patience import USUAL_PATIENCE, Patience
@@ -38,12 +39,25 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True, patience=self.patience)
+        return Runner(
+            self.app,
+            shutdown_timeout=1,
+            log_requests=True,
+            patience=self.patience,
+            proxies=self.proxies,
+        )
 
-    def __init__(self, app: web.Application, *, patience: Patience = USUAL_PATIENCE) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        patience: Patience = USUAL_PATIENCE,
+        proxies: TrustedProxies = (),
+    ) -> None:
         super().__init__(app)
         self.app = app
         self.patience = patience
+        self.proxies = proxies
 
 
 Client = TestClient[Any, Any]
@@ -86,6 +100,7 @@ def make_client(
         rows: tuple[Route, ...] = ROUTES,
         *,
         patience: Patience = USUAL_PATIENCE,
+        proxies: TrustedProxies = (),
         prepare: Callable[[web.Application], None] = lambda _app: None,
         **configured: Any,
     ) -> Client:
@@ -95,7 +110,9 @@ def make_client(
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
         prepare(app)
-        client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
+        client: Client = await aiohttp_client(
+            KeyturnServer(app, patience=patience, proxies=proxies)
+        )
         return client
 
     return make
