@@ -11,7 +11,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import settings
 from pytest_aiohttp import AiohttpClient
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from server.app import Rules, create_api
@@ -25,6 +24,7 @@ from server.web.listener import Runner
 from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
+from tests.log_schema import captured
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
 from tests.processes import Redis
 
@@ -86,7 +86,7 @@ def protector(keys: StaticKeys) -> ResourceProtector:
 @pytest.fixture
 def log() -> Iterator[list[EventDict]]:
     structlog.reset_defaults()
-    with capture_logs() as events:
+    with captured() as events:
         yield events
 
 
