@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from server.log_redaction import redact
-from server.log_repeats import Kind, Repeats
+from server.log_repeats import Kind, Repeats, cause_of
 
 # In characters.
 _LONGEST = 2000
@@ -38,7 +38,10 @@ class LibraryHandler(logging.Handler):
         fields: dict[str, Any] = {"logger": record.name}
         if level >= logging.WARNING:
             kind = Kind(
-                _template_of(record, text), logging.getLevelName(level).lower(), record.name
+                _template_of(record, text),
+                logging.getLevelName(level).lower(),
+                logger=record.name,
+                cause=cause_of(record.exc_info and record.exc_info[1]),
             )
             if not self._repeats.admits(kind):
                 return
@@ -62,7 +65,8 @@ def _text_of(record: logging.LogRecord) -> str:
 def _template_of(record: logging.LogRecord, text: str) -> str:
     # Python's warnings, for one, have nothing but a place for the whole text.
     is_one = isinstance(record.msg, str) and record.msg != "%s"
-    return record.msg if is_one else text
+    # What asyncio has to say begins with what it is; whose it is and when comes in further lines.
+    return next(iter((record.msg if is_one else text).splitlines()), "")
 
 
 def _fit(text: str) -> str:

@@ -23,10 +23,10 @@ class Kind(NamedTuple):
     What is taken for the same.
 
     Attributes:
-        of: an event, or a library's text before values are put in.
+        of: an event, or the first line of a library's text before values are put in.
         level: in lower case.
         logger: of a library.
-        cause: of an error in a handler: what it is and where.
+        cause: what exception it tells of, and where that was raised.
     """
 
     of: str
@@ -144,6 +144,19 @@ class Repeats:
                 self._tell(kind, lines)
 
 
+def cause_of(error: object) -> str | None:
+    """Tell an exception from others: by what it is, and where it was raised."""
+    if not isinstance(error, BaseException):
+        return None
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    name = type(error).__name__
+    if innermost is None:
+        return name
+    return f"{name} at {innermost.tb_frame.f_code.co_filename}:{innermost.tb_lineno}"
+
+
 class _Count:
     def __init__(self, now: Callable[[], float]) -> None:
         self.throttle = Throttle(burst=_BURST, rate=1 / _INTERVAL, now=now)
@@ -157,7 +170,7 @@ def _kind_of(level: str, event: Event) -> Kind | None:
     if "logger" in event or name == "request" or name.startswith("log."):
         return None
     if name == "server.error":
-        return Kind(name, level, cause=_cause_of(event.get("exc_info")))
+        return Kind(name, level, cause=cause_of(event.get("exc_info")))
     if level == "warning":
         issuer, worker = event.get("issuer"), event.get("worker")
         return Kind(
@@ -167,18 +180,6 @@ def _kind_of(level: str, event: Event) -> Kind | None:
             worker=worker if isinstance(worker, int) else None,
         )
     return None
-
-
-def _cause_of(error: object) -> str | None:
-    if not isinstance(error, BaseException):
-        return None
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    name = type(error).__name__
-    if innermost is None:
-        return name
-    return f"{name} at {innermost.tb_frame.f_code.co_filename}:{innermost.tb_lineno}"
 
 
 def _cut(kind: Kind) -> Kind:

@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -163,6 +165,25 @@ def read(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[[], lis
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+async def test_lost_tasks_are_told_apart_by_what_ended_them(
+    read: Callable[[], list[dict[str, Any]]],
+) -> None:
+    configure(LogSettings(format="json"))
+
+    async def fail(kind: type[Exception]) -> None:
+        raise kind
+
+    for kind in [ValueError, KeyError] * 25:
+        await asyncio.wait([asyncio.create_task(fail(kind))])
+    gc.collect()
+
+    *lines, first, second = read()
+    assert len(lines) == 40
+    for line, name in ((first, "ValueError"), (second, "KeyError")):
+        assert (line["of"], line["lines_held_back"]) == ("Task exception was never retrieved", 5)
+        assert line["cause"].startswith(f"{name} at ")
 
 
 @pytest.mark.parametrize("level", ["info", "error"])
