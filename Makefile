@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance lock clean fuzz bench bench-deps soak
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance log-page lock clean fuzz bench bench-deps soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs
 
 conformance: $(VENV)/dev.stamp ## write docs/conformance.md anew, from the table that tests it
 	@$(BIN)/python -m tests.conformance.page
+
+log-page: $(VENV)/dev.stamp ## write the tables of docs/logging.md anew, from docs/log-schema.json
+	@$(BIN)/python -m tests.logging_page
 
 lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 	@command -v uv >/dev/null || { echo "uv is needed: pip install uv"; exit 1; }

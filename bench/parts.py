@@ -29,12 +29,12 @@ from server.oauth.jwk_set import parse_jwks
 from server.oauth.policy import TokenPolicy
 from server.oauth.unverified_token import UnverifiedToken
 from server.protector import ResourceProtector
+from server.throttle import Throttle
 from server.web import scope
 from server.web.exchange import EXCHANGE, Exchange
 from server.web.measurement import Measurement
 from server.web.observation import RequestLog
 from server.web.routing import Served
-from server.web.throttle import Throttle
 
 ISSUER = "https://issuer.example/"
 VARIABLE = "BENCH_SECRET"

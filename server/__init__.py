@@ -15,6 +15,9 @@ issuer_settings         one whom we believe, as it is configured
 metrics, shared_numbers what is counted, in memory that processes share
 vital_signs             how the server itself is doing, in numbers
 logs, log_rendering     one structured line for each event
+log_libraries, log_redaction
+                        what libraries log, and what no text may show
+log_repeats, throttle   warnings that come again and again, counted
 log_writer, log_output  its way out, which nobody waits for
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
 serving, listening, reloading

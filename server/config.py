@@ -29,6 +29,7 @@ from server.logs import LogSettings
 from server.oauth.policy import Audiences
 from server.settings import Port, SettingError, Settings, Workers, is_loopback
 from server.token_cache import TokenCacheSettings
+from server.web.client_address import TrustedProxies
 from server.web.cors import CorsSettings
 from server.web.routing import RouteTableError
 from server.web.table_loading import load_table
@@ -59,11 +60,13 @@ class ListenSettings(Settings):
 
     Attributes:
         workers: how many processes serve it; 0 is one for each core.
+        trusted_proxies: those who are believed where a request came from.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 3010
     workers: Workers = 1
+    trusted_proxies: TrustedProxies = ()
 
 
 class AdminSettings(Settings):

@@ -2,14 +2,17 @@
 
 import json
 import re
+import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from time import gmtime, strftime, time
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
+from structlog.typing import ExcInfo
 
 from server.log_output import PIECE
+from server.log_redaction import redact
 
 Event = MutableMapping[str, Any]
 
@@ -46,6 +49,8 @@ class JSONRenderer:
     def __call__(self, _logger: object, level: str, event: Event) -> bytes:
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(None, level, dict(event))
+            if "exception" in event:
+                event["exception"] = redact(event["exception"])
         if next(iter(event)) != "event":
             event = {"event": event["event"], **event}
         if self._more:
@@ -112,8 +117,9 @@ def _cut(value: Any, keep: int) -> Any:
     match value:
         case bool() | int() | float() | None:
             return value
-        case list() | tuple() if len(value) <= _MAX_MEMBERS:
-            return [_cut(each, keep) for each in value]
+        case list() | tuple():
+            more = ["…"] if len(value) > _MAX_MEMBERS else []
+            return [_cut(each, keep) for each in value[:_MAX_MEMBERS]] + more
     text = str(value)
     # The end stays too: of a traceback it says what has happened.
     half = keep // 2
@@ -132,6 +138,7 @@ def console_processors(*, colors: bool, more: Mapping[str, Any] | None = None) -
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         _summarize_request,
+        _show_library_text,
         # Whatever a client sent is shown escaped: it must not drive the terminal.
         structlog.dev.ConsoleRenderer(
             colors=colors,
@@ -139,9 +146,30 @@ def console_processors(*, colors: bool, more: Mapping[str, Any] | None = None) -
             pad_event_to=0,
             sort_keys=False,
             # The richer ones show local variables, and with them tokens.
-            exception_formatter=structlog.dev.plain_traceback,
+            exception_formatter=_write_traceback,
         ),
     ]
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    out.write("\n" + _visible("".join(traceback.format_exception(*exc_info))).rstrip())
+
+
+def _show_library_text(_logger: object, _method: str, event: Event) -> Event:
+    """Escape the text of a library; ours are constants, which are shown as they are."""
+    if "logger" in event:
+        event["event"] = _visible(str(event["event"])).replace("\n", "\\n")
+    if "stack" in event:
+        event["stack"] = _visible(str(event["stack"]))
+    return event
+
+
+def _visible(text: str) -> str:
+    """Escape what a terminal would obey, or nobody would see."""
+    text = redact(text)
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )
 
 
 _FOR_EYES = {"auth.subject": "subject", "auth.scopes_missing": "missing", "duration_ms": "ms"}

@@ -14,8 +14,11 @@ import structlog
 from structlog._config import _CONFIG  # get_config() copies all of it, for each line
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from server.log_libraries import LibraryHandler
 from server.log_output import open_output
+from server.log_redaction import redact
 from server.log_rendering import JSONRenderer, console_processors
+from server.log_repeats import Kind, Repeats
 from server.log_writer import LineWriter
 from server.settings import Settings
 
@@ -49,7 +52,8 @@ def configure(settings: LogSettings, *, threaded: bool = True, **more: object) -
     console = settings.format == "console" or (settings.format == "auto" and is_terminal)
     _attach(prompt=console, threaded=threaded)
     _kept.renderer, _kept.levels = JSONRenderer(more), _LEVELS[_LEVELS.index(settings.level) :]
-    _kept.chain = console_processors(colors=is_terminal, more=more) if console else [_kept.renderer]
+    rendering = console_processors(colors=is_terminal, more=more) if console else [_kept.renderer]
+    _kept.chain = [_repeats, *rendering]
     structlog.configure(
         processors=_kept.chain,
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
@@ -97,7 +101,7 @@ def are_json() -> bool:
     """Tell whether lines are for machines, and nobody captures them."""
     # A capture of what is logged exchanges what is in the chain, a test's reset the whole of it.
     chain = _CONFIG.default_processors
-    return chain is _kept.chain and chain[0] is _kept.renderer
+    return chain is _kept.chain and chain[-1] is _kept.renderer
 
 
 def emit_rendered(level: Level, members: bytes) -> bool:
@@ -128,6 +132,7 @@ def flush(seconds: float = _LAST_LINES) -> bool:
 
 def close(seconds: float = _LAST_LINES) -> bool:
     """Do as ``flush``, and write at once, without a thread, what is logged later."""
+    _repeats.close()
     atexit.unregister(close)  # a reader that is stuck is waited for once
     return _writer.close(seconds)
 
@@ -161,9 +166,18 @@ def _report_dropped(lines: int) -> None:
     structlog.get_logger().warning("log.lines_dropped", lines=lines)
 
 
+def _report_held_back(kind: Kind, lines: int) -> None:
+    told = {**kind._asdict(), "of": redact(kind.of)}
+    level = told.pop("level")
+    fields = {name: value for name, value in told.items() if value is not None}
+    getattr(structlog.get_logger(), level)("log.repeated", **fields, lines_held_back=lines)
+
+
 _kept = _Kept()
 _writer = LineWriter(_report_dropped)
+_repeats = Repeats(_report_held_back)
 os.register_at_fork(after_in_child=_writer.start_afresh)
+os.register_at_fork(after_in_child=_repeats.start_afresh)
 
 
 def _attach(*, prompt: bool, threaded: bool) -> None:
@@ -180,20 +194,8 @@ def _attach(*, prompt: bool, threaded: bool) -> None:
         former.close()
 
 
-class _ToStructlog(logging.Handler):
-    """Gives the lines of libraries the form of ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno,
-            record.getMessage(),
-            logger=record.name,
-            exc_info=record.exc_info,
-        )
-
-
 def _take_over_stdlib() -> None:
     # Warnings and worse only: at lower levels libraries log what must not be written. Authlib,
     # for one, logs the tokens that it issues at debug level.
-    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[LibraryHandler(_repeats)], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)

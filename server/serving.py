@@ -167,7 +167,12 @@ async def _open(
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session, metrics)
     stack.push_async_callback(keyturn.close)
-    api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+    api = Runner(
+        keyturn.api,
+        shutdown_timeout=FINISH_REQUESTS,
+        log_requests=True,
+        proxies=config.listen.trusted_proxies,
+    )
     admin = private(
         operations_app(
             lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)

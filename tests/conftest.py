@@ -11,7 +11,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import settings
 from pytest_aiohttp import AiohttpClient
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from server.app import Rules, create_api
@@ -19,11 +18,13 @@ from server.config import Config
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
+from server.web.client_address import TrustedProxies
 from server.web.cors import Cors
 from server.web.listener import Runner
 from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
+from tests.log_schema import captured
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
 from tests.processes import Redis
 
@@ -38,12 +39,25 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True, patience=self.patience)
+        return Runner(
+            self.app,
+            shutdown_timeout=1,
+            log_requests=True,
+            patience=self.patience,
+            proxies=self.proxies,
+        )
 
-    def __init__(self, app: web.Application, *, patience: Patience = USUAL_PATIENCE) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        patience: Patience = USUAL_PATIENCE,
+        proxies: TrustedProxies = (),
+    ) -> None:
         super().__init__(app)
         self.app = app
         self.patience = patience
+        self.proxies = proxies
 
 
 Client = TestClient[Any, Any]
@@ -72,7 +86,7 @@ def protector(keys: StaticKeys) -> ResourceProtector:
 @pytest.fixture
 def log() -> Iterator[list[EventDict]]:
     structlog.reset_defaults()
-    with capture_logs() as events:
+    with captured() as events:
         yield events
 
 
@@ -86,6 +100,7 @@ def make_client(
         rows: tuple[Route, ...] = ROUTES,
         *,
         patience: Patience = USUAL_PATIENCE,
+        proxies: TrustedProxies = (),
         prepare: Callable[[web.Application], None] = lambda _app: None,
         **configured: Any,
     ) -> Client:
@@ -95,7 +110,9 @@ def make_client(
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
         prepare(app)
-        client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
+        client: Client = await aiohttp_client(
+            KeyturnServer(app, patience=patience, proxies=proxies)
+        )
         return client
 
     return make

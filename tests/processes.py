@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.log_schema import check_output
+
 ROOT = Path(__file__).parent.parent
 PATIENCE = 20.0
 
@@ -111,6 +113,19 @@ class Process:
         return self.ended()
 
     def ended(self) -> int:
+        """Wait for its end, hold its lines against their schema, and give the exit status."""
+        status = self._wait()
+        # Whoever is killed in the midst of a line has not written it.
+        check_output(self.out if status >= 0 else self.out[:-1])
+        return status
+
+    def kill(self) -> None:
+        """End it, whatever it has to say."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self._wait()
+
+    def _wait(self) -> int:
         status = self.popen.wait(PATIENCE)
         for reader in self._readers:
             reader.join(PATIENCE)
@@ -130,13 +145,13 @@ class Process:
 def running(
     *arguments: str, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> Iterator[Process]:
-    """Run ``keyturn`` with *arguments*, and end it."""
+    """Run ``keyturn`` with *arguments*, end it, and hold its lines against their schema."""
     process = Process([sys.executable, "-m", "server", *arguments], environ or {}, cwd)
     try:
         yield process
     finally:
-        if process.popen.poll() is None:
-            process.stop(signal.SIGKILL)
+        process.kill()
+    process.ended()
 
 
 class Redis:

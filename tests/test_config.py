@@ -38,6 +38,7 @@ def test_where_the_file_is_silent_the_defaults_hold() -> None:
     assert config.realm == "quickstart"
     assert config.routes == "server.routes:ROUTES"
     assert (config.listen.host, config.listen.port, config.listen.workers) == ("127.0.0.1", 3010, 1)
+    assert config.listen.trusted_proxies == ()
     assert (config.admin.host, config.admin.port) == ("127.0.0.1", 3012)
     assert config.issuers[0].audience == ("https://api.example",)
     assert config.issuers[0].algorithms == {"RS256", "PS256", "ES256", "Ed25519"}
@@ -136,6 +137,8 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         (SOUND + "listen: { host: 0.0.0.0 }\ndev_issuer: { enabled: true }", ["dev_issuer: must not run beside a public listener"]),
         (SOUND + "1: 2", ["[1]: a key is text"]),
         (SOUND + "listen: 3010", ["listen: must be a mapping of keys"]),
+        (SOUND + "listen: { trusted_proxies: ['::1', 10.1.0.0/8] }", ["listen.trusted_proxies[1]: must be a network, such as 10.0.0.0/8: "]),
+        (SOUND + "listen: { trusted_proxies: 10.0.0.0/8 }", ["listen.trusted_proxies: must be a list"]),
         (SOUND + "listen:", ["listen: must be a mapping of keys"]),
         (SOUND + "cors: { origins: https://a.example }", ["cors.origins: must be a list"]),
         (SOUND + "    algorithms: RS256", ["issuers[0].algorithms: must be a list"]),
@@ -216,6 +219,7 @@ def test_the_environment_goes_over_the_file() -> None:
             "KEYTURN__AUDIENCE": '["a", "b"]',
             "KEYTURN__JWKS__TIMEOUT": "2s",
             "KEYTURN__CORS__ORIGINS": '["*"]',
+            "KEYTURN__LISTEN__TRUSTED_PROXIES": '["10.0.0.0/8", "::1"]',
             "PATH": "/bin",
         },
     )
@@ -226,6 +230,7 @@ def test_the_environment_goes_over_the_file() -> None:
     assert config.issuers[0].audience == ("a", "b")
     assert config.jwks.timeout == 2
     assert config.cors.origins == ("*",)
+    assert [str(each) for each in config.listen.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
 
 
 def test_issuers_can_be_given_as_json() -> None:

@@ -12,10 +12,12 @@ import yaml
 from server.config import load
 from server.oauth.checks import Check
 from server.oauth.errors import Reason
+from tests import logging_page
 from tests.minting import public_jwk
 from tests.processes import ENVIRONMENT, ROOT, Ports, running
 
 KEYS = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
+ANSWERS = (ROOT / "docs/answers.md").read_text(encoding="utf-8")
 EXPLAIN = (ROOT / "docs/explain.md").read_text(encoding="utf-8")
 
 
@@ -39,6 +41,19 @@ def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
     assert refused["status"] == "ready"
     assert refused["issuers"][0]["result"] == "failed"
     assert rotated["kid"] != revoked["kid"]
+
+
+def test_the_page_on_the_log_has_the_fields_of_its_schema() -> None:
+    written = logging_page.PATH.read_text(encoding="utf-8")
+
+    assert written == logging_page.render(written), "run: make log-page"
+
+
+def test_the_reasons_of_the_page_on_answers_are_those_that_there_are() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", ANSWERS.split("`auth.reason`")[1], re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+
+    assert named[: len(Reason)] == [str(reason) for reason in Reason]
 
 
 def test_a_token_is_explained_as_its_page_says(tmp_path: Path) -> None:

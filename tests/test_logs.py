@@ -1,7 +1,6 @@
 import json
 import logging
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from structlog.testing import capture_logs
 from server import logs
 from server.log_rendering import JSONRenderer
 from server.logs import LogSettings, configure
+from tests.minting import token
 
 Read = Callable[[], str]
 
@@ -99,45 +99,6 @@ def test_less_than_the_level_is_not_written(read: Read) -> None:
     assert [json.loads(line)["event"] for line in read().splitlines()] == ["y"]
 
 
-def test_what_libraries_log_has_the_same_form(read: Read) -> None:
-    setup(format="json")
-
-    logging.getLogger("aiohttp.server").error("a %s", "fault")
-    try:
-        raise ValueError("x")
-    except ValueError:
-        logging.getLogger("asyncio").exception("crash")
-
-    fault, crash = map(json.loads, read().splitlines())
-    assert (fault["event"], fault["logger"], fault["level"]) == (
-        "a fault",
-        "aiohttp.server",
-        "error",
-    )
-    assert "ValueError: x" in crash["exception"]
-
-
-def test_what_libraries_tell_of_their_work_is_not_written(read: Read) -> None:
-    setup(format="json", level="debug")
-
-    logging.getLogger("authlib.oauth2").debug("Issue token %r", {"access_token": "s3cret"})
-    logging.getLogger("authlib.oauth2").info("Issue token %r", {"access_token": "s3cret"})
-
-    assert read() == ""
-
-
-def test_warnings_have_the_same_form(read: Read) -> None:
-    setup(format="json")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        logging.captureWarnings(capture=True)
-        warnings.warn("old", DeprecationWarning, stacklevel=1)
-        logging.captureWarnings(capture=False)
-
-    assert json.loads(read())["logger"] == "py.warnings"
-
-
 REQUEST = {
     "http.request.method": "GET",
     "url.path": "/api/private",
@@ -207,6 +168,42 @@ def test_a_line_fits_into_what_is_written_in_one_piece(read: Read, fields: dict[
     (line,) = read().splitlines()
     assert json.loads(line)["event"] == "request"
     assert len(line.encode()) < 4096
+
+
+def test_a_long_list_of_a_line_that_is_too_long_is_a_list_still(read: Read) -> None:
+    setup(format="json")
+
+    structlog.get_logger().error("config.rejected", faults=["x" * 400] * 30)
+
+    faults = json.loads(read())["faults"]
+    assert len(faults) == 21
+    assert faults[-1] == "…"
+
+
+def test_no_token_gets_out_in_the_text_of_an_exception(read: Read) -> None:
+    compact = token()
+    for form in ("json", "console"):
+        setup(format=form)
+        try:
+            raise ValueError(f"cannot decode {compact!r}")
+        except ValueError:
+            structlog.get_logger().exception("server.error")
+
+    lines = read()
+
+    assert lines.count("cannot decode '[redacted]'") == 2
+    assert not any(part in lines for part in compact.split("."))
+
+
+def test_on_a_console_the_text_of_an_exception_cannot_drive_the_terminal(read: Read) -> None:
+    setup(format="console")
+
+    try:
+        raise ValueError("\x1b[2J\u202e")
+    except ValueError:
+        structlog.get_logger().exception("server.error")
+
+    assert "ValueError: \\x1b[2J\\u202e" in read()
 
 
 def test_a_long_traceback_keeps_its_end(read: Read) -> None:

@@ -47,7 +47,8 @@ class Journal:
         """Tell which keys the issuer publishes in vain."""
         for each in sorted(frozenset(unfit) - self._unfit, key=str):
             report = self._log.error if each.is_secret else self._log.warning
-            report("jwks.key_ignored", kid=each.key_id, cause=each.cause)
+            named = {} if each.key_id is None else {"kid": each.key_id}
+            report("jwks.key_ignored", **named, cause=each.cause)
         self._unfit = frozenset(unfit)
 
     def rotated(self, *, added: list[str], removed: list[str]) -> None:
@@ -81,7 +82,8 @@ class Journal:
         """Tell, once, that the keys have become stale or expired; *age* in seconds."""
         if state is not self._state and state in {State.STALE, State.EXPIRED}:
             report = self._log.warning if state is State.STALE else self._log.error
-            report(f"jwks.{state.value}", age_seconds=None if age is None else round(age, 1))
+            known = {} if age is None else {"age_seconds": round(age, 1)}
+            report(f"jwks.{state.value}", **known)
         self._state = state
 
     def braked(self, *, cooldown: float) -> None:

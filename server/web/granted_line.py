@@ -7,17 +7,15 @@ fields costs.  A test holds that it says the same.
 
 import orjson
 from aiohttp import hdrs, web
-from multidict import istr
 
-from server.oauth.access_token import AccessToken, Mandate
+from server.oauth.access_token import Mandate
 from server.oauth.errors import LOGGED_LENGTH
 from server.web.exchange import Exchange
 from server.web.routing import Served
+from server.web.trace import TRACE_PARENT, trace_of
 
 MAX_USER_AGENT = 512
 """Of what a client calls itself so much is logged, in characters."""
-
-TRACE_PARENT = istr("traceparent")
 
 _MOST_PARTS = 1024
 
@@ -32,22 +30,29 @@ class GrantedLine:
         self,
         request: web.BaseRequest,
         exchange: Exchange,
-        access: AccessToken,
         status: int,
         seconds: float,
+        *,
+        address: str | None,
     ) -> bytes | None:
-        """Give the members behind ``level``, if it is a usual line, without the brace."""
-        headers, served, address = request.headers, exchange.served, request.remote
-        if served is None or address is None or TRACE_PARENT in headers:
+        """
+        Give the members behind ``level``, if it is a usual line, without the brace.
+
+        Args:
+            address: of the client.
+        """
+        headers, served, access = request.headers, exchange.served, exchange.access
+        if served is None or access is None or not address:
             return None
         agent = headers.get(hdrs.USER_AGENT)
         try:
             return (
-                b'"event":"request","request_id":"%b",%b,"url.path":%b%b,'
+                b'"event":"request","request_id":"%b"%b,%b,"url.path":%b%b,'
                 b'"http.response.status_code":%d,"duration_ms":%.3f,"client.address":"%b",'
                 b'"auth.outcome":"granted",%b%b%b,"auth.cached":%b'
             ) % (
                 exchange.request_id.encode(),
+                _render_trace(request) if TRACE_PARENT in headers else b"",
                 served.logged or _render_served(served),
                 orjson.dumps(request.rel_url.raw_path),
                 b',"user_agent.original":%b' % orjson.dumps(agent[:MAX_USER_AGENT])
@@ -87,6 +92,13 @@ def _render_served(served: Served) -> bytes:
         orjson.dumps(served.template),
     )
     return served.logged
+
+
+def _render_trace(request: web.BaseRequest) -> bytes:
+    trace = trace_of(request)
+    if trace is None:
+        return b""
+    return b',"trace_id":"%b","span_id":"%b"' % (trace[0].encode(), trace[1].encode())
 
 
 def _member(name: bytes, value: str | None) -> bytes:

@@ -10,13 +10,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from server.metrics import Metrics
+from server.throttle import Throttle
 from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
+from server.web.client_address import Proxies, TrustedProxies
 from server.web.connection import MAX_HEADER_SIZE, Connection, Handle, refusal
 from server.web.exchange import EXCHANGE, Exchange
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.observation import RequestLog
 from server.web.patience import USUAL_PATIENCE, Patience
-from server.web.throttle import Throttle
 
 _CONTINUE = "100-continue"
 
@@ -86,6 +87,7 @@ class Runner(web.AppRunner):
         shutdown_timeout: how long requests that have begun may go on, in seconds.
         log_requests: whether each leaves its line in the log.
         patience: with clients that are slow.
+        proxies: networks of those who are believed where a request came from.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Runner(web.AppRunner):
         shutdown_timeout: float,
         log_requests: bool,
         patience: Patience = USUAL_PATIENCE,
+        proxies: TrustedProxies = (),
     ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
         signed = SIGN in app and len(app.on_response_prepare) == 1
@@ -113,6 +116,7 @@ class Runner(web.AppRunner):
                 RequestLog,
                 unreadable=Throttle(burst=100, rate=10),
                 measurement=app.get(MEASUREMENT) or Measurement(Metrics()),
+                proxies=Proxies(proxies) if proxies else None,
             )
         else:
             self._connection_settings["access_log"] = None

@@ -1,6 +1,5 @@
 """One line for each request, and one measurement, whatever became of it."""
 
-import re
 from logging import Logger
 from time import monotonic
 from typing import Any
@@ -11,15 +10,15 @@ from aiohttp.abc import AbstractAccessLogger
 from server import logs
 from server.oauth.access_token import AccessToken
 from server.oauth.errors import LOGGED_LENGTH, AuthError, Evidence, InsufficientScopeError
+from server.throttle import Throttle
+from server.web.client_address import Proxies
 from server.web.exchange import EXCHANGE, Exchange
-from server.web.granted_line import MAX_USER_AGENT, TRACE_PARENT, GrantedLine
+from server.web.granted_line import MAX_USER_AGENT, GrantedLine
 from server.web.measurement import Measurement
-from server.web.throttle import Throttle
+from server.web.trace import trace_of
 
 _SERVER_ERROR = 500
 _VERSION_NOT_SUPPORTED = 505
-
-_TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class RequestLog(AbstractAccessLogger):
@@ -32,19 +31,28 @@ class RequestLog(AbstractAccessLogger):
     Args:
         unreadable: bounds the lines of what could not be parsed.
         measurement: counts them all.
+        proxies: tell who the client is; without any it is whoever has connected.
     """
 
     def __init__(
-        self, logger: Logger, log_format: str, *, unreadable: Throttle, measurement: Measurement
+        self,
+        logger: Logger,
+        log_format: str,
+        *,
+        unreadable: Throttle,
+        measurement: Measurement,
+        proxies: Proxies | None = None,
     ) -> None:
         super().__init__(logger, log_format)
         self._unreadable = unreadable
         self._measurement = measurement
+        self._proxies = proxies
         self._granted = GrantedLine()
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line of a request that was answered."""
         exchange = request[EXCHANGE]
+        address = request.remote if self._proxies is None else self._proxies.client_of(request)
         # The loop's clock, which aiohttp reads, goes by milliseconds under uvloop.
         if exchange.started_at is not None:
             seconds = monotonic() - exchange.started_at
@@ -52,18 +60,22 @@ class RequestLog(AbstractAccessLogger):
             self._measurement.take(request.method, exchange, status, seconds)
             # The usual one, by a shorter way.
             if exchange.outcome == "granted" and status < _SERVER_ERROR and logs.are_json():
-                access = exchange.access
-                members = access and self._granted.render(
-                    request, exchange, access, status, seconds
-                )
+                members = self._granted.render(request, exchange, status, seconds, address=address)
                 if members and logs.emit_rendered("info", members):
                     return
-            write_line(request, exchange, status, seconds)
+            write_line(request, exchange, status, seconds, address=address)
             return
         self._measurement.take(request.method, exchange, response.status, time)
         if self._unreadable.admits():
-            held_back = self._unreadable.take_held_back()
-            write_line(request, exchange, response.status, time, held_back=held_back)
+            fields = _fields_of(request, exchange, response.status, time, address=address)
+            if held_back := self._unreadable.take_held_back():
+                fields["lines_held_back"] = held_back
+            logs.emit(_level_of(exchange, response.status), fields)
+
+    def log_cut_off(self, request: web.BaseRequest, exchange: Exchange, seconds: float) -> None:
+        """Write the line of a request that nothing was answered to."""
+        address = request.remote if self._proxies is None else self._proxies.client_of(request)
+        write_line(request, exchange, None, seconds, address=address)
 
 
 def write_line(
@@ -72,9 +84,21 @@ def write_line(
     status: int | None,
     seconds: float,
     *,
-    held_back: int = 0,
+    address: str | None,
 ) -> None:
     """Write the line of a request, which has no *status* if nothing was answered."""
+    fields = _fields_of(request, exchange, status, seconds, address=address)
+    logs.emit(_level_of(exchange, status), fields)
+
+
+def _fields_of(
+    request: web.BaseRequest,
+    exchange: Exchange,
+    status: int | None,
+    seconds: float,
+    *,
+    address: str | None,
+) -> dict[str, Any]:
     fields: dict[str, Any] = {"event": "request", "request_id": exchange.request_id}
     # What could not be parsed has neither method nor path.
     if exchange.is_readable:
@@ -82,15 +106,14 @@ def write_line(
     if status is not None:
         fields["http.response.status_code"] = status
     fields["duration_ms"] = round(seconds * 1000, 3)
-    fields["client.address"] = request.remote
+    if address:
+        fields["client.address"] = address
     fields["auth.outcome"] = exchange.outcome
     if exchange.error is not None:
         _add_refusal(fields, exchange.error, exchange.access)
     elif exchange.access is not None:
         _add_access(fields, exchange.access)
-    if held_back:
-        fields["lines_held_back"] = held_back
-    logs.emit(_level_of(exchange, status), fields)
+    return fields
 
 
 def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
@@ -104,8 +127,8 @@ def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
 
 def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exchange) -> None:
     headers = request.headers
-    if TRACE_PARENT in headers and (trace := _TRACE.fullmatch(headers[TRACE_PARENT])):
-        fields["trace_id"], fields["span_id"] = trace.groups()
+    if (trace := trace_of(request)) is not None:
+        fields["trace_id"], fields["span_id"] = trace
     fields["http.request.method"] = request.method
     # As it was sent: the decoded path could write what it likes.
     fields["url.path"] = request.rel_url.raw_path

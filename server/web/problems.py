@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from server.oauth.challenge import Challenge
 from server.oauth.errors import AuthError, KeysUnavailableError
 from server.web.exchange import EXCHANGE, Exchange
-from server.web.observation import write_line
+from server.web.observation import RequestLog
 
 _BODY_READERS = frozenset(
     reader.__code__ for reader in (web.BaseRequest.text, web.BaseRequest.json, web.BaseRequest.post)
@@ -46,7 +46,8 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
             if not _is_cancelled():
                 return crashed(request_id=exchange.request_id, error=error)
             # The server gave up on it while stopping: nothing was answered, and it leaves its line.
-            write_line(request, exchange, None, monotonic() - exchange.started_at)
+            if isinstance(log := request.protocol.access_logger, RequestLog):
+                log.log_cut_off(request, exchange, monotonic() - exchange.started_at)
             raise
         except Exception as error:  # noqa: BLE001 (told apart, and none is lost)
             return _rescue(request, exchange, error, realm=realm)

@@ -24,7 +24,7 @@ _INTRODUCTION = """\
 
 Each row is a requirement that an RFC has for a resource server, in our words, and what comes out when it is tried
 against the whole server: the status, the error code that the client is told, and in brackets the reason that the
-operator reads ([Answers and the log](answers.md)). Where it is the configuration that is tried, the server does not
+operator reads ([Answers](answers.md)). Where it is the configuration that is tried, the server does not
 start and names the fault.
 
 Beside MUST NOT and SHOULD NOT stands what should not be; beside a dash, what the RFC leaves open. Two daggers (‡) mark

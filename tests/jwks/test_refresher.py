@@ -213,7 +213,7 @@ async def test_an_unfit_key_is_told_of_once(
         await running.refresh(Trigger.TIMER)
 
     told = sorted(
-        (event["kid"] or "", event["log_level"]) for event in events(log, "jwks.key_ignored")
+        (event.get("kid", ""), event["log_level"]) for event in events(log, "jwks.key_ignored")
     )
     assert told == [("", "warning"), ("leak", "error")]
 

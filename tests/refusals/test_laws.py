@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from server.app import Rules, create_api
 from server.jwks.fixed_key_set import FixedKeySet
@@ -21,6 +20,7 @@ from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
 from server.web.cors import Cors, CorsSettings
 from server.web.listener import Runner
+from tests.log_schema import captured
 from tests.minting import ISSUER, NOW, b64, claims, policy
 from tests.refusals.forging import claiming, forged
 from tests.refusals.keyring import strict_keys
@@ -96,7 +96,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture(autouse=True)
 def calm() -> Iterator[None]:
     """Whatever a law tries, the server speaks of requests, and of no fault."""
-    with capture_logs() as log:
+    with captured() as log:
         yield
     assert {each["event"] for each in log} == {"request"}
     assert not [each for each in log if each["log_level"] in {"error", "critical"}]

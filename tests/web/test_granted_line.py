@@ -21,6 +21,14 @@ some = st.none() | texts
 mandates = st.builds(Mandate, texts, some, st.just(frozenset[str]()), some, texts)
 tokens = st.builds(AccessToken, mandates, some, some, st.just(0.0), st.just("e30"), st.booleans())
 
+no_trace: dict[str, str] = {}
+traces = st.just(no_trace) | st.fixed_dictionaries(
+    {
+        "traceparent": st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", fullmatch=True)
+        | st.sampled_from([f"00-{'0' * 32}-{'2' * 16}-01", f"ff-{'1' * 32}-{'2' * 16}-01", '"'])
+    }
+)
+
 lines = GrantedLine()
 
 
@@ -35,21 +43,20 @@ def granted(access: AccessToken, **headers: str) -> tuple[web.Request, Exchange]
 
 
 def said(request: web.Request, exchange: Exchange, status: int, seconds: float) -> dict[str, Any]:
-    assert exchange.access is not None
-    members = lines.render(request, exchange, exchange.access, status, seconds)
+    members = lines.render(request, exchange, status, seconds, address="2001:db8::1")
     assert members is not None
     found: dict[str, Any] = json.loads(b"{%b}" % members)
     return found
 
 
-@given(tokens, st.integers(200, 499), st.floats(0, 1000))
+@given(tokens, st.integers(200, 499), st.floats(0, 1000), traces)
 def test_it_says_what_the_line_of_any_request_says(
-    access: AccessToken, status: int, seconds: float
+    access: AccessToken, status: int, seconds: float, trace: dict[str, str]
 ) -> None:
-    request, exchange = granted(access, **{"User-Agent": 'Mozilla "5.0" \\'})
+    request, exchange = granted(access, **{"User-Agent": 'Mozilla "5.0" \\'}, **trace)
     structlog.reset_defaults()
     with capture_logs() as events:
-        write_line(request, exchange, status, seconds)
+        write_line(request, exchange, status, seconds, address="2001:db8::1")
 
     found = said(request, exchange, status, seconds)
 
@@ -74,9 +81,18 @@ def test_what_it_has_no_place_for_is_left_to_the_usual_way() -> None:
     access = AccessToken(mandate, "\ud800", None, 0.0, "e30")
     plain = AccessToken(mandate, "user-1", None, 0.0, "e30")
 
-    assert lines.render(*granted(access), access, 200, 0.001) is None
-    traced = granted(plain, traceparent=f"00-{'1' * 32}-{'2' * 16}-01")
-    assert lines.render(*traced, plain, 200, 0.001) is None
+    assert lines.render(*granted(access), 200, 0.001, address="::1") is None
     request, exchange = granted(plain)
+    assert lines.render(request, exchange, 200, 0.001, address=None) is None
     exchange.served = None
-    assert lines.render(request, exchange, plain, 200, 0.001) is None
+    assert lines.render(request, exchange, 200, 0.001, address="::1") is None
+
+
+def test_a_trace_keeps_no_line_from_the_short_way() -> None:
+    mandate = Mandate("https://issuer.example/", None, frozenset(), None, "RS256")
+    access = AccessToken(mandate, "user-1", None, 0.0, "e30")
+    traced = granted(access, traceparent=f"00-{'1' * 32}-{'2' * 16}-01")
+
+    found = said(*traced, 200, 0.001)
+
+    assert (found["trace_id"], found["span_id"]) == ("1" * 32, "2" * 16)

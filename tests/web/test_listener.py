@@ -1,6 +1,7 @@
 """What only raw bytes on a real socket can show."""
 
 import asyncio
+from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
@@ -158,8 +159,10 @@ async def test_a_request_that_stopping_cuts_off_leaves_one_line(
         await asyncio.Event().wait()
         raise AssertionError
 
-    client = await make_client((get("/stuck", stuck, public),))
-    asking = asyncio.create_task(client.get("/stuck"))
+    proxies = (ip_network("127.0.0.0/8"),)
+    client = await make_client((get("/stuck", stuck, public),), proxies=proxies)
+    behind = {"X-Forwarded-For": "203.0.113.9"}
+    asking = asyncio.create_task(client.get("/stuck", headers=behind))
     await entered.wait()
 
     await client.server.close()
@@ -167,6 +170,7 @@ async def test_a_request_that_stopping_cuts_off_leaves_one_line(
 
     (line,) = [event for event in log if event.get("url.path") == "/stuck"]
     assert "http.response.status_code" not in line
+    assert line["client.address"] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("target", [b"http://x/api/private", b"//api/private", b"/api/%70rivate"])

@@ -1,4 +1,4 @@
-from server.web.throttle import Throttle
+from server.throttle import Throttle
 from tests.fakes import FakeClock
 
 
