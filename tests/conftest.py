@@ -19,8 +19,9 @@ from server.config import Config
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
+from server.web.connection import Connection
 from server.web.cors import Cors
-from server.web.listener import Runner
+from server.web.listener import Connect, Runner
 from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
@@ -38,12 +39,25 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True, patience=self.patience)
+        return Runner(
+            self.app,
+            shutdown_timeout=1,
+            log_requests=True,
+            patience=self.patience,
+            connect=self.connect,
+        )
 
-    def __init__(self, app: web.Application, *, patience: Patience = USUAL_PATIENCE) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        patience: Patience = USUAL_PATIENCE,
+        connect: Connect = Connection,
+    ) -> None:
         super().__init__(app)
         self.app = app
         self.patience = patience
+        self.connect = connect
 
 
 Client = TestClient[Any, Any]
@@ -86,6 +100,7 @@ def make_client(
         rows: tuple[Route, ...] = ROUTES,
         *,
         patience: Patience = USUAL_PATIENCE,
+        connect: Connect = Connection,
         prepare: Callable[[web.Application], None] = lambda _app: None,
         **configured: Any,
     ) -> Client:
@@ -95,7 +110,9 @@ def make_client(
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
         prepare(app)
-        client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
+        client: Client = await aiohttp_client(
+            KeyturnServer(app, patience=patience, connect=connect)
+        )
         return client
 
     return make

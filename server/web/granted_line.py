@@ -38,7 +38,9 @@ class GrantedLine:
     ) -> bytes | None:
         """Give the members behind ``level``, if it is a usual line, without the brace."""
         headers, served, address = request.headers, exchange.served, request.remote
-        if served is None or address is None or TRACE_PARENT in headers:
+        if served is None or address is None or exchange.trace is not None:
+            return None
+        if TRACE_PARENT in headers:
             return None
         agent = headers.get(hdrs.USER_AGENT)
         try:

@@ -76,6 +76,8 @@ def write_line(
 ) -> None:
     """Write the line of a request, which has no *status* if nothing was answered."""
     fields: dict[str, Any] = {"event": "request", "request_id": exchange.request_id}
+    if exchange.trace is not None:
+        fields["trace_id"], fields["span_id"] = exchange.trace
     # What could not be parsed has neither method nor path.
     if exchange.is_readable:
         _add_request(fields, request, exchange)
@@ -104,8 +106,8 @@ def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
 
 def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exchange) -> None:
     headers = request.headers
-    if TRACE_PARENT in headers and (trace := _TRACE.fullmatch(headers[TRACE_PARENT])):
-        fields["trace_id"], fields["span_id"] = trace.groups()
+    if exchange.trace is None and TRACE_PARENT in headers:
+        _add_callers_trace(fields, headers[TRACE_PARENT])
     fields["http.request.method"] = request.method
     # As it was sent: the decoded path could write what it likes.
     fields["url.path"] = request.rel_url.raw_path
@@ -113,6 +115,11 @@ def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exc
         fields["http.route"] = exchange.served.template
     if agent := headers.get(hdrs.USER_AGENT):
         fields["user_agent.original"] = agent[:MAX_USER_AGENT]
+
+
+def _add_callers_trace(fields: dict[str, Any], sent: str) -> None:
+    if trace := _TRACE.fullmatch(sent):
+        fields["trace_id"], fields["span_id"] = trace.groups()
 
 
 def _add_access(fields: dict[str, Any], access: AccessToken) -> None:
