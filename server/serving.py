@@ -28,6 +28,7 @@ from server.listening import (
 )
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
+from server.tracing import tracing
 from server.web.listener import Runner
 from server.web.metrics_page import render
 from server.web.operations import operations_app
@@ -145,12 +146,18 @@ async def serve(
 
 async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> Serving:
     # What is entered last is left first: the API finishes its requests while all else still works.
-    session = await stack.enter_async_context(open_session())
+    traced = await stack.enter_async_context(tracing(os.environ))
+    session = await stack.enter_async_context(open_session(traces=traced.fetches))
     if config.dev_issuer.enabled:
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
-    api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+    api = Runner(
+        keyturn.api,
+        shutdown_timeout=FINISH_REQUESTS,
+        log_requests=True,
+        connect=traced.connect,
+    )
     admin = private(
         operations_app(
             lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)

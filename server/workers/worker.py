@@ -23,6 +23,7 @@ from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
 from server.serving import Serving, Signals, beside, metrics_page
+from server.tracing import tracing
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
 from server.web.operations import operations_app
@@ -104,10 +105,16 @@ class _Work:
         config, told = self._worker.config, self._told
         async with AsyncExitStack() as stack:
             # As in serving: what is entered last is left first.
-            session = await stack.enter_async_context(open_session())
+            traced = await stack.enter_async_context(tracing(os.environ))
+            session = await stack.enter_async_context(open_session(traces=traced.fetches))
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
-            api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+            api = Runner(
+                keyturn.api,
+                shutdown_timeout=FINISH_REQUESTS,
+                log_requests=True,
+                connect=traced.connect,
+            )
             await stack.enter_async_context(beside(self._live(keyturn, api)))
             await self._answer_operators(keyturn, api, stack)
             reloads = obey_reloads(keyturn, told.reload, self._read, applied=self._applied)
