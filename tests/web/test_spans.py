@@ -1,6 +1,7 @@
 """What a span of a request has, and whose child it is."""
 
 import asyncio
+import re
 from functools import partial
 from typing import Any
 
@@ -21,14 +22,15 @@ from server.web import get, public
 from server.web.spans import ServerSpans, TracedConnection
 from tests.conftest import Client, MakeClient
 from tests.minting import token
+from tests.processes import ROOT
 from tests.raw import connected, send
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 CALLER = f"00-{TRACE}-{SPAN}-01"
 SECRET = "s3cr3t"
-
-Spans = InMemorySpanExporter
+# What the page on traces names.
+NAMED = set(re.findall(r"`([a-z._]+)`", (ROOT / "docs/traces.md").read_text(encoding="utf-8")))
 
 
 class Traces:
@@ -144,6 +146,7 @@ async def test_every_request_is_a_span_that_says_what_became_of_it(
     )
     assert SECRET not in span.to_json()
     assert "eyJ" not in span.to_json()
+    assert said.keys() <= NAMED
 
 
 async def test_a_span_says_who_asked_whom_for_what(client: Client, traces: Traces) -> None:
