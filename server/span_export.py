@@ -21,7 +21,6 @@ from server.jwks.spans import fetch_spans
 from server.web.spans import ServerSpans, TracedConnection
 
 _SERVICE = "service.name"
-_LAST_SPANS = 1.0  # seconds, for what has not been sent when the process ends
 
 
 class SpanExport:
@@ -54,7 +53,7 @@ class SpanExport:
         self.connect = partial(TracedConnection, spans=ServerSpans(self.tracer))
         self.fetches = fetch_spans(self.tracer)
 
-    async def close(self, seconds: float = _LAST_SPANS) -> bool:
+    async def close(self, seconds: float) -> bool:
         """Send what has not been sent; say whether that was done within *seconds*."""
         # It would wait for half a minute, and its thread must not keep the process either.
         ending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_LAST_SPANS = 1.0
+
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
@@ -34,11 +36,16 @@ class Tracing:
 
 
 @asynccontextmanager
-async def tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracing]:
+async def tracing(
+    environ: Mapping[str, str], *, last_spans: float = _LAST_SPANS
+) -> AsyncIterator[Tracing]:
     """
     Trace as *environ* asks for, and send what there is in the end; nothing if it does not ask.
 
     For a process that forks no more. OpenTelemetry itself reads the process's own environment.
+
+    Args:
+        last_spans: how long sending what is left may take, in seconds.
     """
     export = _open(environ)
     if export is None:
@@ -47,7 +54,7 @@ async def tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracing]:
     try:
         yield Tracing(export.connect, (export.fetches,))
     finally:
-        if not await export.close():
+        if not await export.close(last_spans):
             structlog.get_logger().warning("tracing.gave_up", exporter=export.name)
 
 

@@ -26,7 +26,7 @@ from server.span_export import SpanExport
 from server.testing.issuer import TestIssuer
 from server.tracing import Tracing, exporters_in, tracing
 from tests.conftest import Client, KeyturnServer
-from tests.processes import ENVIRONMENT, ROOT, free_ports
+from tests.processes import ENVIRONMENT, ROOT
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FOR_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -221,7 +221,7 @@ async def test_sampling_and_the_name_are_as_the_environment_says(
 
 
 async def test_a_collector_that_does_not_answer_is_waited_for_no_longer_than_a_moment(
-    aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
+    aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch, log: list[EventDict]
 ) -> None:
     asked, leave = asyncio.Event(), asyncio.Event()
 
@@ -234,34 +234,50 @@ async def test_a_collector_that_does_not_answer_is_waited_for_no_longer_than_a_m
     app.router.add_post("/v1/traces", hang)
     server: TestServer = await aiohttp_server(app)
     monkeypatch.setenv(ENDPOINT, str(server.make_url("/")))
-    export = SpanExport(["otlp_proto_http"])
-    export.tracer.start_span("x").end()
+    async with (
+        tracing({ENDPOINT: SOME}, last_spans=0.05) as traced,
+        open_session(traces=traced.fetches) as session,
+        session.get(server.make_url("/nothing")),
+    ):
+        pass
 
-    closing = asyncio.create_task(export.close(0.05))
+    assert log[-1]["event"] == "tracing.gave_up"
     await asked.wait()
-
-    assert not await closing
     leave.set()
-    assert await export.close(20)
 
 
-async def test_a_collector_that_is_gone_is_a_short_warning_without_what_may_be_secret(
+async def test_what_an_exporter_logs_is_short_and_without_what_may_be_secret(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (port,) = free_ports(1)
-    monkeypatch.setenv(FOR_TRACES, f"http://127.0.0.1:{port}/v1/traces?key=s3cr3t")
+    monkeypatch.setenv(FOR_TRACES, "smoke://127.0.0.1/v1/traces?key=s3cr3t")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "s3cr3t")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
     export = SpanExport(["otlp_proto_http"])
     export.tracer.start_span("x").end()
 
     assert await export.close(20)
 
-    told = [each for each in caplog.records if "opentelemetry" in each.name]
+    told = [each for each in caplog.records if each.name.startswith("opentelemetry.")]
     assert all(each.levelno >= logging.WARNING for each in told)
-    assert any("left out" in each.getMessage() for each in told)
+    assert "what is no name=value is left out" in caplog.text
+    assert "reason: InvalidSchema" in caplog.text
     assert "s3cr3t" not in caplog.text
-    assert "0x" not in caplog.text
+
+
+async def test_of_a_collector_that_is_gone_the_system_s_own_word_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await SpanExport(["console"]).close(20)
+    log = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+
+    try:
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except OSError as cause:
+            raise RuntimeError("<object at 0x7f>") from cause
+    except RuntimeError as error:
+        log.warning("Transient error %s, retrying in %.2fs", error, 1)
+
+    assert "Transient error RuntimeError: Connection refused, retrying in 1.00s" in caplog.text
 
 
 PROGRAM = """
