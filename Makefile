@@ -118,6 +118,8 @@ lock: $(VENV)/dev.stamp ## write the lock files anew (needs uv on the PATH)
 		-c deploy/requirements.lock --group build --group dev pyproject.toml -o deploy/requirements-dev.lock
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 		--group bench -o bench/peers/requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		-c deploy/requirements.lock --extra otel pyproject.toml -o deploy/requirements-otel.lock
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* *.egg-info \

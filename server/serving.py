@@ -28,6 +28,7 @@ from server.listening import (
 from server.metrics import Metrics
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
+from server.tracing import tracing
 from server.vital_signs import READY, Changes
 from server.web.listener import Runner
 from server.web.metrics_page import render
@@ -162,7 +163,8 @@ async def _open(
     config: Config, metrics: Metrics, stop: asyncio.Event, stack: AsyncExitStack
 ) -> Serving:
     # What is entered last is left first: the API finishes its requests while all else still works.
-    session = await stack.enter_async_context(open_session())
+    traced = await stack.enter_async_context(tracing(os.environ))
+    session = await stack.enter_async_context(open_session(traces=traced.fetches))
     if config.dev_issuer.enabled:
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session, metrics)
@@ -172,6 +174,7 @@ async def _open(
         shutdown_timeout=FINISH_REQUESTS,
         log_requests=True,
         proxies=config.listen.trusted_proxies,
+        connect=traced.connect,
     )
     admin = private(
         operations_app(

@@ -19,8 +19,9 @@ from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
 from server.web.client_address import TrustedProxies
+from server.web.connection import Connection
 from server.web.cors import Cors
-from server.web.listener import Runner
+from server.web.listener import Connect, Runner
 from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
@@ -45,6 +46,7 @@ class KeyturnServer(TestServer):
             log_requests=True,
             patience=self.patience,
             proxies=self.proxies,
+            connect=self.connect,
         )
 
     def __init__(
@@ -53,11 +55,13 @@ class KeyturnServer(TestServer):
         *,
         patience: Patience = USUAL_PATIENCE,
         proxies: TrustedProxies = (),
+        connect: Connect = Connection,
     ) -> None:
         super().__init__(app)
         self.app = app
         self.patience = patience
         self.proxies = proxies
+        self.connect = connect
 
 
 Client = TestClient[Any, Any]
@@ -101,6 +105,7 @@ def make_client(
         *,
         patience: Patience = USUAL_PATIENCE,
         proxies: TrustedProxies = (),
+        connect: Connect = Connection,
         prepare: Callable[[web.Application], None] = lambda _app: None,
         **configured: Any,
     ) -> Client:
@@ -111,7 +116,7 @@ def make_client(
         app = create_api(rows, lambda: rules)
         prepare(app)
         client: Client = await aiohttp_client(
-            KeyturnServer(app, patience=patience, proxies=proxies)
+            KeyturnServer(app, patience=patience, proxies=proxies, connect=connect)
         )
         return client
 

@@ -147,7 +147,7 @@ def test_its_closed_lists_are_those_of_the_code() -> None:
 
 
 # Described before they are written: limits on connections, and traces.
-EXPECTED = {"server.few_files", "tracing.started", "tracing.unavailable"}
+EXPECTED = {"server.few_files"}
 _NAME = re.compile(r"(?:config|dev_issuer|jwks|log|server|tracing|worker)\.[a-z_]+|request")
 
 

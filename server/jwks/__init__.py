@@ -11,4 +11,5 @@ connection, published          to whom we connect; what we were given
 sharing, store                 the last good keys, shared between processes
 fixed_key_set                  keys that are configured instead
 journal, numbers, outcomes     what is told and counted, and in which words
+spans                          what is traced, if anything is
 """

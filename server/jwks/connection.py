@@ -2,9 +2,10 @@
 
 import socket
 import ssl
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from aiohttp import AddrInfoType, ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import AddrInfoType, ClientSession, DummyCookieJar, TCPConnector, TraceConfig
 from aiohttp.abc import AbstractResolver
 
 from server import __version__
@@ -23,18 +24,22 @@ class RefusedAddressError(OSError):
     """An issuer's name leads to an address that no issuer has."""
 
 
-def open_session(*, resolver: AbstractResolver | None = None) -> ClientSession:
+def open_session(
+    *, resolver: AbstractResolver | None = None, traces: Iterable[TraceConfig] = ()
+) -> ClientSession:
     """
     Make a session that keeps nothing: no cookies, no proxy from the environment.
 
     Args:
         resolver: finds the addresses of names; the system's if absent.
+        traces: told of each question.
     """
     return ClientSession(
         connector=TCPConnector(ssl=tls_context(), resolver=resolver, socket_factory=_open_socket),
         cookie_jar=DummyCookieJar(),
         trust_env=False,
         headers={"User-Agent": f"keyturn/{__version__}", "Accept": "application/json"},
+        trace_configs=list(traces),
     )
 
 

@@ -116,7 +116,7 @@ class Connection(web.RequestHandler):
             case BrokenBodyError():
                 response = refusal(400, request_id=exchange.request_id)
             case _:
-                response = crashed(request_id=exchange.request_id, error=exc)
+                response = crashed(exchange, exc)
                 response.headers["Server"] = SERVER_NAME
         if exchange.begun is not None:
             self.log_access(request, response, self._loop.time())
@@ -138,7 +138,7 @@ class Connection(web.RequestHandler):
             raise
         except Exception as error:
             # A head that cannot be written, a body that its handler cannot make.
-            crash = crashed(request_id=request[EXCHANGE].request_id, error=error)
+            crash = crashed(request[EXCHANGE], error)
             crash.force_close()
             if request.writer.output_size:
                 self.log_access(request, crash, start_time)

@@ -33,6 +33,8 @@ class Exchange:
         access: the verified token.
         error: why it is not admitted.
         begun: the answer, once its head has been made.
+        fault: what a handler, or we, came to grief with: the name of an exception's type.
+        trace: the IDs of the trace and of our span, if there is one, as they are logged.
     """
 
     __slots__ = (
@@ -40,11 +42,13 @@ class Exchange:
         "begun",
         "error",
         "expectation",
+        "fault",
         "is_readable",
         "outcome",
         "request_id",
         "served",
         "started_at",
+        "trace",
     )
 
     def __init__(self, sent_id: str | None, expectation: str | None, *, is_readable: bool) -> None:
@@ -58,6 +62,8 @@ class Exchange:
         self.access: AccessToken | None = None
         self.error: AuthError | None = None
         self.begun: web.StreamResponse | None = None
+        self.fault: str | None = None
+        self.trace: tuple[str, str] | None = None
 
     def refuse(self, error: AuthError) -> None:
         """Take note of why it is not admitted."""

@@ -52,7 +52,9 @@ class GrantedLine:
                 b'"auth.outcome":"granted",%b%b%b,"auth.cached":%b'
             ) % (
                 exchange.request_id.encode(),
-                _render_trace(request) if TRACE_PARENT in headers else b"",
+                _render_trace(request, exchange)
+                if exchange.trace is not None or TRACE_PARENT in headers
+                else b"",
                 served.logged or _render_served(served),
                 orjson.dumps(request.rel_url.raw_path),
                 b',"user_agent.original":%b' % orjson.dumps(agent[:MAX_USER_AGENT])
@@ -94,8 +96,8 @@ def _render_served(served: Served) -> bytes:
     return served.logged
 
 
-def _render_trace(request: web.BaseRequest) -> bytes:
-    trace = trace_of(request)
+def _render_trace(request: web.BaseRequest, exchange: Exchange) -> bytes:
+    trace = trace_of(request, exchange)
     if trace is None:
         return b""
     return b',"trace_id":"%b","span_id":"%b"' % (trace[0].encode(), trace[1].encode())

@@ -25,6 +25,9 @@ _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
 _RequestFactory = Callable[..., web.BaseRequest]
 
+Connect = Callable[..., Connection]
+"""Makes the connection of a client that has come."""
+
 
 def _tolerant(make: _RequestFactory) -> _RequestFactory:
     def make_request(message: RawRequestMessage, *connection: Any) -> web.BaseRequest:
@@ -75,8 +78,12 @@ async def _name_no_version(_request: web.Request, response: web.StreamResponse) 
 
 
 class _Server(web.Server):
+    def __init__(self, connect: Connect, handle: Handle, **settings: Any) -> None:
+        super().__init__(handle, **settings)
+        self._connect = connect
+
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return self._connect(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
@@ -88,9 +95,10 @@ class Runner(web.AppRunner):
         log_requests: whether each leaves its line in the log.
         patience: with clients that are slow.
         proxies: networks of those who are believed where a request came from.
+        connect: makes the connections.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is told apart by its name)
         self,
         app: web.Application,
         *,
@@ -98,8 +106,10 @@ class Runner(web.AppRunner):
         log_requests: bool,
         patience: Patience = USUAL_PATIENCE,
         proxies: TrustedProxies = (),
+        connect: Connect = Connection,
     ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
+        self._connect = connect
         signed = SIGN in app and len(app.on_response_prepare) == 1
         if SIGN not in app:
             app.on_response_prepare.append(_name_no_version)
@@ -131,6 +141,7 @@ class Runner(web.AppRunner):
         # aiohttp has no door for another kind of connection; this is the one place that goes in.
         server = await super()._make_server()
         return _Server(
+            self._connect,
             _at_the_door(server.request_handler),
             request_factory=_tolerant(server.request_factory),
             **self._connection_settings,

@@ -20,8 +20,8 @@ DECISIONS = Family(
     ("outcome", "reason", "issuer"),
 )
 
-_OTHER_METHOD = "_OTHER"  # as OpenTelemetry's semantic conventions have it
-_METHODS = frozenset(
+OTHER_METHOD = "_OTHER"  # as OpenTelemetry's semantic conventions have it
+METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
 )
 
@@ -63,7 +63,7 @@ class Measurement:
             made = self.metrics.histogram(DURATION, served.method, served.template, str(status))
             served.durations[status] = made
             return made
-        method = method if method in _METHODS else _OTHER_METHOD
+        method = method if method in METHODS else OTHER_METHOD
         key = method, status
         if key not in self._unmatched:
             self._unmatched[key] = self.metrics.histogram(DURATION, method, "", str(status))

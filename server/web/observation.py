@@ -52,7 +52,7 @@ class RequestLog(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line of a request that was answered."""
         exchange = request[EXCHANGE]
-        address = request.remote if self._proxies is None else self._proxies.client_of(request)
+        address = self.client_of(request)
         # The loop's clock, which aiohttp reads, goes by milliseconds under uvloop.
         if exchange.started_at is not None:
             seconds = monotonic() - exchange.started_at
@@ -74,8 +74,11 @@ class RequestLog(AbstractAccessLogger):
 
     def log_cut_off(self, request: web.BaseRequest, exchange: Exchange, seconds: float) -> None:
         """Write the line of a request that nothing was answered to."""
-        address = request.remote if self._proxies is None else self._proxies.client_of(request)
-        write_line(request, exchange, None, seconds, address=address)
+        write_line(request, exchange, None, seconds, address=self.client_of(request))
+
+    def client_of(self, request: web.BaseRequest) -> str | None:
+        """Give the address of who has sent *request*, if it has one."""
+        return request.remote if self._proxies is None else self._proxies.client_of(request)
 
 
 def write_line(
@@ -100,6 +103,8 @@ def _fields_of(
     address: str | None,
 ) -> dict[str, Any]:
     fields: dict[str, Any] = {"event": "request", "request_id": exchange.request_id}
+    if (trace := trace_of(request, exchange)) is not None:
+        fields["trace_id"], fields["span_id"] = trace
     # What could not be parsed has neither method nor path.
     if exchange.is_readable:
         _add_request(fields, request, exchange)
@@ -127,8 +132,6 @@ def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
 
 def _add_request(fields: dict[str, Any], request: web.BaseRequest, exchange: Exchange) -> None:
     headers = request.headers
-    if (trace := trace_of(request)) is not None:
-        fields["trace_id"], fields["span_id"] = trace
     fields["http.request.method"] = request.method
     # As it was sent: the decoded path could write what it likes.
     fields["url.path"] = request.rel_url.raw_path

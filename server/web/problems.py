@@ -44,7 +44,7 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
             response = await handler(request)
         except asyncio.CancelledError as error:
             if not _is_cancelled():
-                return crashed(request_id=exchange.request_id, error=error)
+                return crashed(exchange, error)
             # The server gave up on it while stopping: nothing was answered, and it leaves its line.
             if isinstance(log := request.protocol.access_logger, RequestLog):
                 log.log_cut_off(request, exchange, monotonic() - exchange.started_at)
@@ -72,7 +72,7 @@ def _checked(response: web.StreamResponse, exchange: Exchange) -> web.StreamResp
         fault = RuntimeError("a response can be sent once")
     else:
         return response
-    return crashed(request_id=exchange.request_id, error=fault)
+    return crashed(exchange, fault)
 
 
 def _rescue(
@@ -87,10 +87,11 @@ def _rescue(
         raise error
     if isinstance(error, AuthError):
         exchange.refuse(error)
-    return _answer_to(error, realm=realm(), request_id=exchange.request_id)
+    return _answer_to(error, exchange, realm=realm())
 
 
-def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response:
+def _answer_to(error: Exception, exchange: Exchange, *, realm: str) -> web.Response:
+    request_id = exchange.request_id
     match error:
         case AuthError():
             return response_to(error, realm=realm, request_id=request_id)
@@ -98,7 +99,7 @@ def _answer_to(error: Exception, *, realm: str, request_id: str) -> web.Response
             return _from_exception(error, request_id=request_id)
         case _ if _is_about_the_body(error):
             return problem(400, request_id=request_id)
-    return crashed(request_id=request_id, error=error)
+    return crashed(exchange, error)
 
 
 def _is_about_the_body(error: Exception) -> bool:
@@ -180,10 +181,11 @@ def _has_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def crashed(*, request_id: str, error: BaseException | None) -> web.Response:
+def crashed(exchange: Exchange, error: BaseException | None) -> web.Response:
     """Log a fault of ours with its traceback, and answer without a word of its cause."""
-    structlog.get_logger().error("server.error", request_id=request_id, exc_info=error)
-    return problem(500, request_id=request_id)
+    exchange.fault = None if error is None else type(error).__qualname__
+    structlog.get_logger().error("server.error", request_id=exchange.request_id, exc_info=error)
+    return problem(500, request_id=exchange.request_id)
 
 
 def _status(number: int) -> tuple[str, str]:

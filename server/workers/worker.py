@@ -23,6 +23,7 @@ from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
 from server.serving import Serving, Signals, beside
+from server.tracing import tracing
 from server.vital_signs import READY, Changes
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
@@ -106,7 +107,8 @@ class _Work:
         config, told = self._worker.config, self._told
         async with AsyncExitStack() as stack:
             # As in serving: what is entered last is left first.
-            session = await stack.enter_async_context(open_session())
+            traced = await stack.enter_async_context(tracing(os.environ))
+            session = await stack.enter_async_context(open_session(traces=traced.fetches))
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
             api = Runner(
@@ -114,6 +116,7 @@ class _Work:
                 shutdown_timeout=FINISH_REQUESTS,
                 log_requests=True,
                 proxies=config.listen.trusted_proxies,
+                connect=traced.connect,
             )
             await stack.enter_async_context(beside(self._live(keyturn, api)))
             await self._answer_operators(keyturn, api, stack)
