@@ -30,6 +30,7 @@ from server.oauth.policy import Audiences
 from server.settings import Port, SettingError, Settings, Workers, is_loopback
 from server.token_cache import TokenCacheSettings
 from server.web.cors import CorsSettings
+from server.web.limits import Limits
 from server.web.routing import RouteTableError
 from server.web.table_loading import load_table
 
@@ -53,9 +54,9 @@ def _check_realm(realm: str) -> str:
     return realm
 
 
-class ListenSettings(Settings):
+class ListenSettings(Limits):
     """
-    Where the API is served.
+    Where the API is served, and what its clients may take.
 
     Attributes:
         workers: how many processes serve it; 0 is one for each core.

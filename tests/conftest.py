@@ -20,8 +20,8 @@ from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
 from server.web.cors import Cors
+from server.web.limits import USUAL_LIMITS, Limits
 from server.web.listener import Runner
-from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
 from tests.minting import AUDIENCE, ISSUER, NOW, policy
@@ -38,12 +38,12 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True, patience=self.patience)
+        return Runner(self.app, shutdown_timeout=1, log_requests=True, limits=self.limits)
 
-    def __init__(self, app: web.Application, *, patience: Patience = USUAL_PATIENCE) -> None:
+    def __init__(self, app: web.Application, *, limits: Limits = USUAL_LIMITS) -> None:
         super().__init__(app)
         self.app = app
-        self.patience = patience
+        self.limits = limits
 
 
 Client = TestClient[Any, Any]
@@ -85,7 +85,7 @@ def make_client(
     async def make(
         rows: tuple[Route, ...] = ROUTES,
         *,
-        patience: Patience = USUAL_PATIENCE,
+        limits: Limits = USUAL_LIMITS,
         prepare: Callable[[web.Application], None] = lambda _app: None,
         **configured: Any,
     ) -> Client:
@@ -95,7 +95,7 @@ def make_client(
         rules = Rules(config.realm, Cors(config.cors), protector)
         app = create_api(rows, lambda: rules)
         prepare(app)
-        client: Client = await aiohttp_client(KeyturnServer(app, patience=patience))
+        client: Client = await aiohttp_client(KeyturnServer(app, limits=limits))
         return client
 
     return make

@@ -3,7 +3,7 @@ The door: everything that answers.
 
 What a route table is written with; the rest is between the door's own files.  Reading order:
 routing, table_loading, exchange, problems, protection, cors, answering, observation, granted_line,
-measurement, throttle, patience, connection, listener, acceptor, operations, metrics_page.
+measurement, throttle, limits, patience, connection, listener, acceptor, operations, metrics_page.
 """
 
 from server.oauth.access_token import AccessToken

@@ -11,7 +11,8 @@ from aiohttp.web_protocol import _ErrInfo
 
 from server.web.answering import SERVER_NAME, Sign, write_at_once
 from server.web.exchange import EXCHANGE
-from server.web.patience import BodyWatch, Patience
+from server.web.limits import Limits
+from server.web.patience import BodyWatch
 from server.web.problems import BrokenBodyError, crashed, problem
 
 # A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
@@ -36,7 +37,7 @@ class Connection(web.RequestHandler):
         "_head_size",
         "_head_timer",
         "_is_broken",
-        "_patience",
+        "_limits",
         "_sign",
     )
     _answered: StreamReader | None  # the last body whose request has been answered
@@ -44,10 +45,10 @@ class Connection(web.RequestHandler):
     _head_timer: asyncio.TimerHandle | None
 
     def __init__(
-        self, manager: web.Server, *, patience: Patience, sign: Sign | None, **settings: Any
+        self, manager: web.Server, *, limits: Limits, sign: Sign | None, **settings: Any
     ) -> None:
         super().__init__(manager, **settings)
-        self._patience = patience
+        self._limits = limits
         self._sign = sign
         self._answered = self._body = None
         self._head_size = 0
@@ -88,7 +89,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, handle: Handle
     ) -> web.StreamResponse:
         """Let *handle* answer *request*, whose body may be a long time in coming."""
-        watch = BodyWatch(request.content, self._patience)
+        watch = BodyWatch(request.content, self._limits.body_timeout)
         try:
             response = await handle(request)
         finally:
@@ -176,11 +177,20 @@ class Connection(web.RequestHandler):
 
     def _wait_for_head(self, size: int) -> None:
         if self._head_timer is None:
+            self._end_idleness()
             self._head_size = 0
-            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
+            self._head_timer = self._loop.call_later(
+                self._limits.header_timeout, self._give_up_head
+            )
         self._head_size += size
         if self._head_size > _MAX_HEAD_SIZE:
             self._refuse_head(_HeadTooLargeError("the head of a request is too large"))
+
+    def _end_idleness(self) -> None:
+        # What has begun has its own time; aiohttp counts anew after the answer.
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            self._keepalive_handle = None
 
     def _give_up_head(self) -> None:
         self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))

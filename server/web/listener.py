@@ -13,9 +13,9 @@ from server.metrics import Metrics
 from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
 from server.web.connection import MAX_HEADER_SIZE, Connection, Handle, refusal
 from server.web.exchange import EXCHANGE, Exchange
+from server.web.limits import USUAL_LIMITS, Limits
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.observation import RequestLog
-from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.throttle import Throttle
 
 _CONTINUE = "100-continue"
@@ -85,7 +85,7 @@ class Runner(web.AppRunner):
     Args:
         shutdown_timeout: how long requests that have begun may go on, in seconds.
         log_requests: whether each leaves its line in the log.
-        patience: with clients that are slow.
+        limits: of what clients may take.
     """
 
     def __init__(
@@ -94,16 +94,18 @@ class Runner(web.AppRunner):
         *,
         shutdown_timeout: float,
         log_requests: bool,
-        patience: Patience = USUAL_PATIENCE,
+        limits: Limits = USUAL_LIMITS,
     ) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
+        super().__init__(
+            app, shutdown_timeout=shutdown_timeout, keepalive_timeout=limits.idle_timeout
+        )
         signed = SIGN in app and len(app.on_response_prepare) == 1
         if SIGN not in app:
             app.on_response_prepare.append(_name_no_version)
         self._connection_settings: dict[str, Any] = {
-            "patience": patience,
+            "limits": limits,
             "sign": app[SIGN] if signed else None,
-            "keepalive_timeout": patience.idle,
+            "keepalive_timeout": limits.idle_timeout,
             "max_field_size": MAX_HEADER_SIZE,
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,

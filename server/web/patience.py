@@ -1,33 +1,17 @@
 """How long a client may take to send what it has begun: RFC 9110 section 15.5.9."""
 
 import asyncio
-from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, web
 from aiohttp.streams import StreamReader
 
 from server.web.exchange import EXCHANGE
 
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """
-    Attributes:
-        idle: between requests, in seconds.
-        head: from the first byte of a request's head to its last, in seconds.
-        body: how long a handler may wait for a body in all, and at one stretch, in seconds.
-        body_rate: bytes of it that earn one more second.
-        tick: how often a body is looked at, in seconds.
-    """
-
-    idle: float = 75.0
-    head: float = 10.0
-    body: float = 20.0
-    body_rate: float = 500.0
-    tick: float = 1.0
-
-
-USUAL_PATIENCE = Patience()
+# So many bytes of a body earn one more second.
+_RATE = 500.0
+# How often a body is looked at: in seconds at most, and that often while nothing comes.
+_LONGEST_TICK = 1.0
+_TICKS = 20
 
 
 async def invite_body(request: web.Request) -> None:
@@ -39,18 +23,20 @@ async def invite_body(request: web.Request) -> None:
 
 class BodyWatch:
     """
-    Gives up *body* when its handler has waited for it longer than *patience* allows.
+    Gives up *body* when its handler has waited for it for *timeout* seconds.
 
-    Only waiting counts: a handler may take its time between two reads.
+    In all, and one more for each 500 bytes that came; and at one stretch.  Only waiting counts: a
+    handler may take its time between two reads.
     """
 
-    def __init__(self, body: StreamReader, patience: Patience) -> None:
+    def __init__(self, body: StreamReader, timeout: float) -> None:
         self._body = body
-        self._patience = patience
+        self._timeout = timeout
+        self._tick = min(_LONGEST_TICK, timeout / _TICKS)
         self._waited = self._waited_in_vain = 0.0
         self._come = 0
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(patience.tick, self._look)
+        self._timer = self._loop.call_later(self._tick, self._look)
 
     def end(self) -> None:
         """Stop watching."""
@@ -62,13 +48,13 @@ class BodyWatch:
         if self._body.total_bytes > self._come:
             self._come, self._waited_in_vain = self._body.total_bytes, 0.0
         if self._is_awaited():
-            self._waited += self._patience.tick
-            self._waited_in_vain += self._patience.tick
-        earned = self._come / self._patience.body_rate
-        if max(self._waited - earned, self._waited_in_vain) > self._patience.body:
+            self._waited += self._tick
+            self._waited_in_vain += self._tick
+        earned = self._come / _RATE
+        if max(self._waited - earned, self._waited_in_vain) > self._timeout:
             self._body.set_exception(web.HTTPRequestTimeout())
             return
-        self._timer = self._loop.call_later(self._patience.tick, self._look)
+        self._timer = self._loop.call_later(self._tick, self._look)
 
     def _is_awaited(self) -> bool:
         body = self._body

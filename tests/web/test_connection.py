@@ -9,7 +9,7 @@ from aiohttp import web
 from structlog.typing import EventDict
 
 from server.web import get, post, public
-from server.web.patience import Patience
+from server.web.limits import Limits
 from tests.conftest import Client, MakeClient
 from tests.fakes import settle
 from tests.raw import connected, send
@@ -18,11 +18,11 @@ from tests.web.conftest import read_all
 pytestmark = pytest.mark.usefixtures("calm")
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
-HASTE = Patience(idle=0.6, head=0.25, body=0.3, body_rate=10_000, tick=0.01)
+HASTE = Limits(idle_timeout=0.6, header_timeout=0.25, body_timeout=0.3)
 
 
 @pytest.fixture
-def haste() -> Patience:
+def haste() -> Limits:
     return HASTE
 
 
