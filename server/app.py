@@ -14,6 +14,7 @@ from server.protector import Issuer, ResourceProtector
 from server.token_cache import TokenCache
 from server.web.answering import sign_answers
 from server.web.cors import Cors
+from server.web.limits import USUAL_LIMITS
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.problems import problem_details
 from server.web.protection import protect
@@ -63,7 +64,9 @@ class Keyturn:
         self._dropped = self.metrics.counter(_DROPPED)
         self._dropped_before = self._dropped.value
         self.rows = load_table(config.routes)
-        self.api = create_api(self.rows, lambda: self._rules, self.metrics)
+        self.api = create_api(
+            self.rows, lambda: self._rules, self.metrics, max_body_size=config.listen.max_body_size
+        )
         # From here on tasks run, which a fault in the table would leave behind.
         self._ring = KeyRing(session)
         self.keys = self._hold(config)
@@ -104,15 +107,20 @@ class Keyturn:
 
 
 def create_api(
-    rows: Iterable[Route], rules: Callable[[], Rules], metrics: Metrics | None = None
+    rows: Iterable[Route],
+    rules: Callable[[], Rules],
+    metrics: Metrics | None = None,
+    *,
+    max_body_size: int = USUAL_LIMITS.max_body_size,
 ) -> web.Application:
     """
     Make the application that serves *rows* by the *rules* that hold when it is asked.
 
     Args:
         metrics: what requests are counted in.
+        max_body_size: as the connections have it.
     """
-    app = web.Application()
+    app = web.Application(client_max_size=max_body_size)
     table = RouteTable(app, rows)
     app[MEASUREMENT] = Measurement(Metrics() if metrics is None else metrics)
     app.middlewares.append(problem_details(lambda: rules().realm))

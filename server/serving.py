@@ -150,7 +150,9 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
-    api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+    api = Runner(
+        keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True, limits=config.listen
+    )
     admin = private(
         operations_app(
             lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)

@@ -93,7 +93,7 @@ def make_client(
             {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **configured}
         )
         rules = Rules(config.realm, Cors(config.cors), protector)
-        app = create_api(rows, lambda: rules)
+        app = create_api(rows, lambda: rules, max_body_size=limits.max_body_size)
         prepare(app)
         client: Client = await aiohttp_client(KeyturnServer(app, limits=limits))
         return client

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
@@ -13,10 +13,11 @@ from server.web.answering import SERVER_NAME, Sign, write_at_once
 from server.web.exchange import EXCHANGE
 from server.web.limits import Limits
 from server.web.patience import BodyWatch
-from server.web.problems import BrokenBodyError, crashed, problem
+from server.web.problems import BrokenBodyError, crashed
+from server.web.refusal import HeadTimeoutError, HeadTooLargeError, refusal, status_of
 
-# A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
-MAX_HEADER_SIZE = 16 * 1024
+# In seconds, for an answer to a body that is too large.
+_TIME_TO_READ = 2.0
 # After which a head must be complete; aiohttp would keep two megabytes.
 _MAX_HEAD_SIZE = 64 * 1024
 
@@ -41,7 +42,7 @@ class Connection(web.RequestHandler):
         "_sign",
     )
     _answered: StreamReader | None  # the last body whose request has been answered
-    _body: StreamReader | None  # the last that has begun to come
+    _body: StreamReader  # the last that has begun to come
     _head_timer: asyncio.TimerHandle | None
 
     def __init__(
@@ -50,7 +51,7 @@ class Connection(web.RequestHandler):
         super().__init__(manager, **settings)
         self._limits = limits
         self._sign = sign
-        self._answered = self._body = None
+        self._answered, self._body = None, EMPTY_PAYLOAD
         self._head_size = 0
         self._head_timer = None
         self._is_broken = False
@@ -67,7 +68,10 @@ class Connection(web.RequestHandler):
         awaits_head = self._awaits_head()
         messages = self._messages
         known = len(messages)
+        body = self._body
         super().data_received(data)
+        if body is not EMPTY_PAYLOAD:
+            self._bound(body)
         if len(messages) > known:
             if self._head_timer is not None:
                 self._end_head()
@@ -95,9 +99,14 @@ class Connection(web.RequestHandler):
         finally:
             watch.end()
             self._answered = request.content
-            if request.content.exception() is not None:
+            fault = request.content.exception()
+            if isinstance(fault, web.HTTPRequestEntityTooLarge):
+                # The rest of it is thrown away: who sends it may read the answer meanwhile.
+                request.content._exception = None  # noqa: SLF001 (nothing else takes it back)
+                self._lingering_time = min(self._lingering_time, _TIME_TO_READ)
+            elif fault is not None:
                 self._lingering_time = 0.0  # nobody waits for the rest of it
-        if request.content.exception() is not None:
+        if fault is not None:
             response.force_close()
         return response
 
@@ -113,7 +122,7 @@ class Connection(web.RequestHandler):
         match exc:
             case BadHttpMessage():
                 exchange.is_readable = False
-                response = refusal(_status_of(exc), request_id=exchange.request_id)
+                response = refusal(status_of(exc), request_id=exchange.request_id)
             case BrokenBodyError():
                 response = refusal(400, request_id=exchange.request_id)
             case _:
@@ -184,7 +193,7 @@ class Connection(web.RequestHandler):
             )
         self._head_size += size
         if self._head_size > _MAX_HEAD_SIZE:
-            self._refuse_head(_HeadTooLargeError("the head of a request is too large"))
+            self._refuse_head(HeadTooLargeError("the head of a request is too large"))
 
     def _end_idleness(self) -> None:
         # What has begun has its own time; aiohttp counts anew after the answer.
@@ -193,7 +202,7 @@ class Connection(web.RequestHandler):
             self._keepalive_handle = None
 
     def _give_up_head(self) -> None:
-        self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))
+        self._refuse_head(HeadTimeoutError("the head of a request did not come in time"))
 
     def _end_head(self) -> None:
         if self._head_timer is not None:
@@ -208,9 +217,15 @@ class Connection(web.RequestHandler):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _bound(self, body: StreamReader) -> None:
+        # However its handler takes it in; what was told in advance was refused in advance.
+        limit = self._limits.max_body_size
+        if body.total_bytes > limit and body is not self._answered and body.exception() is None:
+            body.set_exception(web.HTTPRequestEntityTooLarge(limit))
+
     def _break_off_body(self) -> None:
         # A body that turns out to be none halfway: aiohttp would wait for the rest of it.
-        if self._body is None or self._body.is_eof():
+        if self._body.is_eof():
             return
         self._messages.pop()
         if self._body is self._answered:
@@ -218,29 +233,3 @@ class Connection(web.RequestHandler):
             self._body.feed_eof()
         else:
             self._body.set_exception(web.RequestPayloadError())
-
-
-class _HeadTimeoutError(BadHttpMessage):
-    pass
-
-
-class _HeadTooLargeError(BadHttpMessage):
-    pass
-
-
-def refusal(status: int, *, request_id: str) -> web.Response:
-    """Refuse a request that no application is concerned with, nor its signals."""
-    response = problem(status, request_id=request_id)
-    response.headers["Server"] = SERVER_NAME
-    return response
-
-
-def _status_of(error: BadHttpMessage) -> int:
-    match error:
-        case _HeadTimeoutError():
-            return 408
-        case LineTooLong(args=(_, limit, *_)):
-            return 431 if limit == MAX_HEADER_SIZE else 414
-        case _HeadTooLargeError() | BadHttpMessage(message="Too many headers received"):
-            return 431
-    return 400

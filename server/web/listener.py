@@ -11,14 +11,17 @@ from yarl import URL
 
 from server.metrics import Metrics
 from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
-from server.web.connection import MAX_HEADER_SIZE, Connection, Handle, refusal
+from server.web.connection import Connection, Handle
 from server.web.exchange import EXCHANGE, Exchange
 from server.web.limits import USUAL_LIMITS, Limits
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.observation import RequestLog
+from server.web.refusal import MAX_HEADER_SIZE, refusal
 from server.web.throttle import Throttle
 
 _CONTINUE = "100-continue"
+
+_LINGERING = 10.0  # seconds
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
@@ -106,6 +109,8 @@ class Runner(web.AppRunner):
             "limits": limits,
             "sign": app[SIGN] if signed else None,
             "keepalive_timeout": limits.idle_timeout,
+            # For what comes of a body after its request has been answered.
+            "lingering_time": min(_LINGERING, limits.body_timeout),
             "max_field_size": MAX_HEADER_SIZE,
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,

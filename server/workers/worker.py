@@ -107,7 +107,12 @@ class _Work:
             session = await stack.enter_async_context(open_session())
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
-            api = Runner(keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True)
+            api = Runner(
+                keyturn.api,
+                shutdown_timeout=FINISH_REQUESTS,
+                log_requests=True,
+                limits=config.listen,
+            )
             await stack.enter_async_context(beside(self._live(keyturn, api)))
             await self._answer_operators(keyturn, api, stack)
             reloads = obey_reloads(keyturn, told.reload, self._read, applied=self._applied)
