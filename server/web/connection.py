@@ -88,6 +88,8 @@ class Connection(web.RequestHandler):
         """Forget a client that has gone."""
         self._end_head()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.is_eof():
+            self._answered.feed_eof()  # aiohttp would wait for the rest of it
 
     async def handle_with_patience(
         self, request: web.BaseRequest, handle: Handle
