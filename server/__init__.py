@@ -16,7 +16,7 @@ metrics                 what is counted, in memory that workers share
 logs, log_rendering     one structured line for each event
 log_writer, log_output  its way out, which nobody waits for
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
-serving, listening, reloading
+serving, listening, open_files, reloading
                         ports, stopping; the configuration read again on the way
 workers/                several processes that serve the same, and who keeps them
 cli, terminal           the commands; what is printed

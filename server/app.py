@@ -22,6 +22,7 @@ from server.web.routing import Route, RouteTable
 from server.web.table_loading import load_table
 
 _ACTIVE = Family("http_server_active_requests", "Requests that are being answered.", Kind.GAUGE)
+_OPEN = Family("keyturn_connections", "Connections to the API that are open.", Kind.GAUGE)
 _KEPT = Family("keyturn_token_cache_entries", "Verified tokens that are remembered.", Kind.GAUGE)
 _DROPPED = Family("keyturn_log_lines_dropped", "Log lines that could not be written.", Kind.COUNTER)
 
@@ -59,8 +60,9 @@ class Keyturn:
         self, config: Config, session: ClientSession, metrics: Metrics | None = None
     ) -> None:
         self.metrics = Metrics() if metrics is None else metrics
-        self.metrics.declare(_ACTIVE, _KEPT, _DROPPED)
+        self.metrics.declare(_ACTIVE, _OPEN, _KEPT, _DROPPED)
         self._active, self._kept = self.metrics.gauge(_ACTIVE), self.metrics.gauge(_KEPT)
+        self._open = self.metrics.gauge(_OPEN)
         self._dropped = self.metrics.counter(_DROPPED)
         self._dropped_before = self._dropped.value
         self.rows = load_table(config.routes)
@@ -87,14 +89,16 @@ class Keyturn:
         """Wait until the issuers have given their keys, or have failed to."""
         await self._ring.until_tried(self.keys)
 
-    def look_up_numbers(self, *, active: int) -> None:
+    def look_up_numbers(self, *, active: int, connections: int) -> None:
         """
         Write down the numbers that are not counted as they change.
 
         Args:
             active: requests that are being answered.
+            connections: that are open.
         """
         self._active.value = active
+        self._open.value = connections
         self._kept.value = self._rules.protector.tokens_kept
         self._dropped.value = self._dropped_before + logs.lines_dropped()
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import structlog
 from aiohttp import web
 
+from server.config import ListenSettings
 from server.web.listener import Runner
 
 # In seconds; together less than the ten that whoever stops us grants.
@@ -81,6 +82,17 @@ async def listening(
                 await runner.cleanup()
         except TimeoutError:
             structlog.get_logger().warning("server.gave_up", address=address)
+
+
+def public(app: web.Application, listen: ListenSettings, *, workers: int) -> Runner:
+    """Run *app* for clients, in one of so many *workers*."""
+    return Runner(
+        app,
+        shutdown_timeout=FINISH_REQUESTS,
+        log_requests=True,
+        limits=listen,
+        room=listen.share(workers),
+    )
 
 
 def private(app: web.Application) -> Runner:

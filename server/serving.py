@@ -19,13 +19,14 @@ from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
 from server.listening import (
-    FINISH_REQUESTS,
     GIVE_UP_REQUESTS,
     OpenSites,
     listening,
     on_port,
     private,
+    public,
 )
+from server.open_files import allow_files_for
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
 from server.web.listener import Runner
@@ -125,6 +126,7 @@ async def serve(
     """
     log = structlog.get_logger()
     applied = partial(tell_reloaded, instead_of=config)
+    allow_files_for(config.listen.share(1))
     async with AsyncExitStack() as stack:
         serving = await _open(config, signals.stop, stack)
         log.info(
@@ -150,9 +152,7 @@ async def _open(config: Config, stop: asyncio.Event, stack: AsyncExitStack) -> S
         await stack.enter_async_context(dev_issuer(config, dev_port(config)))
     keyturn = Keyturn(config, session)
     stack.push_async_callback(keyturn.close)
-    api = Runner(
-        keyturn.api, shutdown_timeout=FINISH_REQUESTS, log_requests=True, limits=config.listen
-    )
+    api = public(keyturn.api, config.listen, workers=1)
     admin = private(
         operations_app(
             lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)
@@ -178,7 +178,7 @@ def metrics_page(keyturn: Keyturn, api: Runner, *, alone: bool = True) -> Callab
     """
 
     def write() -> bytes:
-        keyturn.look_up_numbers(active=api.active_requests)
+        keyturn.look_up_numbers(active=api.active_requests, connections=api.connections)
         return render(keyturn.metrics, alone=alone)
 
     return write

@@ -38,7 +38,13 @@ class KeyturnServer(TestServer):
 
     async def _make_runner(self, **_kwargs: Any) -> web.AppRunner:
         assert isinstance(self.app, web.Application)
-        return Runner(self.app, shutdown_timeout=1, log_requests=True, limits=self.limits)
+        return Runner(
+            self.app,
+            shutdown_timeout=1,
+            log_requests=True,
+            limits=self.limits,
+            room=self.limits.max_connections,
+        )
 
     def __init__(self, app: web.Application, *, limits: Limits = USUAL_LIMITS) -> None:
         super().__init__(app)

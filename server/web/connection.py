@@ -5,21 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import StreamWriter
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
-from server.web.answering import SERVER_NAME, Sign, write_at_once
+from server.web.answering import Sign, write_at_once
 from server.web.exchange import EXCHANGE
 from server.web.limits import Limits
-from server.web.patience import BodyWatch
-from server.web.problems import BrokenBodyError, crashed
-from server.web.refusal import HeadTimeoutError, HeadTooLargeError, refusal, status_of
+from server.web.patience import BodyWatch, HeadWatch
+from server.web.problems import crashed
+from server.web.refusal import HeadTimeoutError, answer_to, no_room, octets_of
 
 # In seconds, for an answer to a body that is too large.
 _TIME_TO_READ = 2.0
-# After which a head must be complete; aiohttp would keep two megabytes.
-_MAX_HEAD_SIZE = 64 * 1024
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -35,15 +34,15 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_answered",
         "_body",
-        "_head_size",
-        "_head_timer",
+        "_head",
         "_is_broken",
+        "_is_turned_away",
         "_limits",
         "_sign",
     )
     _answered: StreamReader | None  # the last body whose request has been answered
     _body: StreamReader  # the last that has begun to come
-    _head_timer: asyncio.TimerHandle | None
+    _head: HeadWatch | None  # of one that has begun to come
 
     def __init__(
         self, manager: web.Server, *, limits: Limits, sign: Sign | None, **settings: Any
@@ -52,9 +51,8 @@ class Connection(web.RequestHandler):
         self._limits = limits
         self._sign = sign
         self._answered, self._body = None, EMPTY_PAYLOAD
-        self._head_size = 0
-        self._head_timer = None
-        self._is_broken = False
+        self._head = None
+        self._is_broken = self._is_turned_away = False
 
     @property
     def is_answering(self) -> bool:
@@ -73,7 +71,7 @@ class Connection(web.RequestHandler):
         if body is not EMPTY_PAYLOAD:
             self._bound(body)
         if len(messages) > known:
-            if self._head_timer is not None:
+            if self._head is not None:
                 self._end_head()
             message, payload = messages[-1]
             if isinstance(message, _ErrInfo):
@@ -112,6 +110,26 @@ class Connection(web.RequestHandler):
             response.force_close()
         return response
 
+    def turn_away(self, limits: Limits) -> None:
+        """Answer one request, by refusing it, and wait for that one only as *limits* say."""
+        self._is_turned_away = True
+        self._request_handler = _say_no_room
+        self._limits = limits
+        self._keepalive_timeout = self._lingering_time = limits.idle_timeout
+
+    def turn_away_unheard(self) -> None:
+        """Say that there is no room, and read nothing."""
+        if self.transport is None or self._request_factory is None:
+            return
+        # As aiohttp does with what cannot be parsed.
+        writer, task = StreamWriter(self, self._loop), asyncio.current_task()
+        request = self._request_factory(ERROR, EMPTY_PAYLOAD, self, writer, task)  # type: ignore[arg-type]
+        request[EXCHANGE].is_readable = False
+        response = no_room(request_id=request[EXCHANGE].request_id)
+        self.transport.write(octets_of(response))
+        self.log_access(request, response, self._loop.time())
+        self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -121,21 +139,12 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what never reached a handler, or came to grief in the middle of its answer."""
         exchange = request[EXCHANGE]
-        match exc:
-            case BadHttpMessage():
-                exchange.is_readable = False
-                response = refusal(status_of(exc), request_id=exchange.request_id)
-            case BrokenBodyError():
-                response = refusal(400, request_id=exchange.request_id)
-            case _:
-                response = crashed(request_id=exchange.request_id, error=exc)
-                response.headers["Server"] = SERVER_NAME
+        response = answer_to(exc, exchange)
         if exchange.begun is not None:
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
-        response.force_close()
-        # aiohttp answers in HTTP/1.0 here, and would leave it out.
-        response.headers["Connection"] = "close"
+        if isinstance(exc, HeadTimeoutError) and self._is_turned_away:
+            return no_room(request_id=exchange.request_id)
         return response
 
     async def finish_response(
@@ -187,15 +196,10 @@ class Connection(web.RequestHandler):
         return is_idle or self._request_count == 0
 
     def _wait_for_head(self, size: int) -> None:
-        if self._head_timer is None:
+        if self._head is None:
             self._end_idleness()
-            self._head_size = 0
-            self._head_timer = self._loop.call_later(
-                self._limits.header_timeout, self._give_up_head
-            )
-        self._head_size += size
-        if self._head_size > _MAX_HEAD_SIZE:
-            self._refuse_head(HeadTooLargeError("the head of a request is too large"))
+            self._head = HeadWatch(self._limits.header_timeout, self._refuse_head)
+        self._head.take(size)
 
     def _end_idleness(self) -> None:
         # What has begun has its own time; aiohttp counts anew after the answer.
@@ -203,13 +207,10 @@ class Connection(web.RequestHandler):
             self._keepalive_handle.cancel()
             self._keepalive_handle = None
 
-    def _give_up_head(self) -> None:
-        self._refuse_head(HeadTimeoutError("the head of a request did not come in time"))
-
     def _end_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._head is not None:
+            self._head.end()
+            self._head = None
 
     def _refuse_head(self, error: BadHttpMessage) -> None:
         # As aiohttp does with what cannot be parsed.
@@ -235,3 +236,7 @@ class Connection(web.RequestHandler):
             self._body.feed_eof()
         else:
             self._body.set_exception(web.RequestPayloadError())
+
+
+async def _say_no_room(request: web.BaseRequest) -> web.StreamResponse:
+    return no_room(request_id=request[EXCHANGE].request_id)

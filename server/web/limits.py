@@ -1,6 +1,6 @@
 """What one client may take of our time and memory, and how many may be there at once."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -8,6 +8,9 @@ from server.settings import Bytes, Connections, Seconds, Settings
 
 # With more nobody would be kept from anything.
 _Timeout = Annotated[Seconds, Field(gt=0, le=3600)]
+_MOMENT = 2.0  # seconds
+_LEAST_RESERVE = 16
+_RESERVE = 0.05  # of the room that there is
 _LARGEST_BODY = 1 << 40
 
 
@@ -33,6 +36,20 @@ class Limits(Settings):
     def share(self, workers: int) -> int:
         """Give the connections that each of so many *workers* may have."""
         return -(-self.max_connections // workers)
+
+    def hurried(self) -> Self:
+        """Give the limits for those who are only told that there is no room for them."""
+        return self.model_copy(
+            update={
+                "header_timeout": min(self.header_timeout, _MOMENT),
+                "idle_timeout": min(self.idle_timeout, _MOMENT),
+            }
+        )
+
+
+def reserve_beside(room: float) -> float:
+    """Give how many connections more than there is *room* for are heard and then turned away."""
+    return max(_LEAST_RESERVE, room * _RESERVE)
 
 
 USUAL_LIMITS = Limits()

@@ -1,5 +1,7 @@
 """Below the application: what is listened with, and what is seen to before any middleware."""
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -13,7 +15,7 @@ from server.metrics import Metrics
 from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
 from server.web.connection import Connection, Handle
 from server.web.exchange import EXCHANGE, Exchange
-from server.web.limits import USUAL_LIMITS, Limits
+from server.web.limits import USUAL_LIMITS, Limits, reserve_beside
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.observation import RequestLog
 from server.web.refusal import MAX_HEADER_SIZE, refusal
@@ -77,8 +79,56 @@ async def _name_no_version(_request: web.Request, response: web.StreamResponse) 
 
 
 class _Server(web.Server):
+    """
+    Makes the connections, and turns away those for which there is no room.
+
+    Args:
+        handle: answers requests.
+        room: how many connections there may be at once.
+        refused: counts the others.
+    """
+
+    def __init__(
+        self, handle: Handle, *, room: float, refused: Callable[[], None], **settings: Any
+    ) -> None:
+        super().__init__(handle, **settings)
+        self._room, self._refused = room, refused
+        # So many others are heard before they are told; more would be a burden.
+        self._reserve = reserve_beside(room)
+        self._turned_away: set[web.RequestHandler] = set()
+        self._hurried = settings["limits"].hurried()
+
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a new connection in, or have it turned away."""
+        if len(self._connections) < self._room or not isinstance(handler, Connection):
+            super().connection_made(handler, transport)
+            return
+        self._refused()
+        if len(self._turned_away) < self._reserve:
+            self._turned_away.add(handler)
+            handler.turn_away(self._hurried)
+        else:
+            # When aiohttp has begun with it: it would miss what has ended already.
+            self._loop.call_soon(handler.turn_away_unheard)
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Forget a connection that has ended."""
+        self._turned_away.discard(handler)
+        super().connection_lost(handler, exc)
+
+    def pre_shutdown(self) -> None:
+        """Let go whoever is idle, or was turned away."""
+        for each in list(self._turned_away):
+            each.force_close()
+        super().pre_shutdown()
+
+
+def _count_nothing() -> None: ...
 
 
 class Runner(web.AppRunner):
@@ -89,6 +139,7 @@ class Runner(web.AppRunner):
         shutdown_timeout: how long requests that have begun may go on, in seconds.
         log_requests: whether each leaves its line in the log.
         limits: of what clients may take.
+        room: how many connections there may be at once; others are turned away.
     """
 
     def __init__(
@@ -98,6 +149,7 @@ class Runner(web.AppRunner):
         shutdown_timeout: float,
         log_requests: bool,
         limits: Limits = USUAL_LIMITS,
+        room: float = math.inf,
     ) -> None:
         super().__init__(
             app, shutdown_timeout=shutdown_timeout, keepalive_timeout=limits.idle_timeout
@@ -115,14 +167,22 @@ class Runner(web.AppRunner):
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,
         }
+        self._room, self._refused = room, _count_nothing
         if log_requests:
+            measurement = app.get(MEASUREMENT) or Measurement(Metrics())
+            self._refused = measurement.refused.add
             self._connection_settings["access_log_class"] = partial(
                 RequestLog,
                 unreadable=Throttle(burst=100, rate=10),
-                measurement=app.get(MEASUREMENT) or Measurement(Metrics()),
+                measurement=measurement,
             )
         else:
             self._connection_settings["access_log"] = None
+
+    @property
+    def connections(self) -> int:
+        """Count the connections that were not turned away."""
+        return 0 if self.server is None else len(self.server.connections)
 
     @property
     def active_requests(self) -> int:
@@ -135,6 +195,8 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         return _Server(
             _at_the_door(server.request_handler),
+            room=self._room,
+            refused=self._refused,
             request_factory=_tolerant(server.request_factory),
             **self._connection_settings,
         )

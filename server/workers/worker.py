@@ -18,7 +18,7 @@ from server import logs
 from server.app import Keyturn
 from server.config import Config
 from server.jwks.connection import open_session
-from server.listening import FINISH_REQUESTS, GIVE_UP_REQUESTS, OpenSites, listening, private
+from server.listening import GIVE_UP_REQUESTS, OpenSites, listening, private, public
 from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
@@ -107,12 +107,7 @@ class _Work:
             session = await stack.enter_async_context(open_session())
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
-            api = Runner(
-                keyturn.api,
-                shutdown_timeout=FINISH_REQUESTS,
-                log_requests=True,
-                limits=config.listen,
-            )
+            api = public(keyturn.api, config.listen, workers=len(self._board.places))
             await stack.enter_async_context(beside(self._live(keyturn, api)))
             await self._answer_operators(keyturn, api, stack)
             reloads = obey_reloads(keyturn, told.reload, self._read, applied=self._applied)
@@ -173,7 +168,7 @@ class _Work:
     async def _live(self, keyturn: Keyturn, api: Runner) -> NoReturn:
         """Tell once a second that this worker lives; stop when nobody is there to see it."""
         while True:
-            keyturn.look_up_numbers(active=api.active_requests)
+            keyturn.look_up_numbers(active=api.active_requests, connections=api.connections)
             self._board.usable[self._place] = _usable(keyturn)
             self._board.beat(self._place)
             if os.getppid() != self._worker.ppid:
