@@ -113,6 +113,12 @@ class Server:
             and sample.labels["http_response_status_code"] == "200"
         )
 
+    async def until_answered(self, route: str, times: float) -> None:
+        """Wait until so many were counted, which they are when their answers are out."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.answered(route) != times:
+                await asyncio.sleep(0.02)
+
     async def until(self, is_so: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
             while not is_so():
@@ -198,9 +204,10 @@ async def test_connections_spread_and_a_token_is_good_with_all(server: Server) -
 async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Server) -> None:
     victim = (await server.workers())[0]
     token = await server.token()
+    counted = 4 + await server.answered("/api/private")
     for _ in range(4):
         await server.ask("/api/private", token)
-    counted = await server.answered("/api/private")
+    await server.until_answered("/api/private", counted)
 
     os.kill(victim, signal.SIGKILL)
 
@@ -215,9 +222,7 @@ async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Serve
     assert replacement != victim
     assert len(server.events("greeted")) == 1
     # What the dead had counted stays.
-    async with asyncio.timeout(PATIENCE):
-        while await server.answered("/api/private") != counted + 8:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await server.until_answered("/api/private", counted + 8)
 
 
 async def test_one_that_hangs_keeps_nobody_waiting_is_seen_and_replaced(server: Server) -> None:
