@@ -28,6 +28,7 @@ from server.jwks.store import StoreUrl
 from server.logs import LogSettings
 from server.oauth.policy import Audiences
 from server.settings import Port, SettingError, Settings, Workers, is_loopback
+from server.stopping import StopSettings
 from server.token_cache import TokenCacheSettings
 from server.web.cors import CorsSettings
 from server.web.limits import Limits
@@ -54,9 +55,9 @@ def _check_realm(realm: str) -> str:
     return realm
 
 
-class ListenSettings(Limits):
+class ListenSettings(Limits, StopSettings):
     """
-    Where the API is served, and what its clients may take.
+    Where the API is served, what its clients may take, and how it ends.
 
     Attributes:
         workers: how many processes serve it; 0 is one for each core.

@@ -23,7 +23,9 @@ from server.web.throttle import Throttle
 
 _CONTINUE = "100-continue"
 
-_LINGERING = 10.0  # seconds
+# In seconds.
+_LINGERING = 10.0
+_TO_BE_CUT_OFF = 0.1
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
@@ -46,6 +48,13 @@ def _tolerant(make: _RequestFactory) -> _RequestFactory:
         sent_id = message.headers.get(X_REQUEST_ID)
         request[EXCHANGE] = Exchange(sent_id, expectation, is_readable=is_readable)
         return request
+
+    return make_request
+
+
+def _last(make: _RequestFactory) -> _RequestFactory:
+    def make_request(message: RawRequestMessage, *connection: Any) -> web.BaseRequest:
+        return make(message._replace(should_close=True), *connection)
 
     return make_request
 
@@ -121,6 +130,16 @@ class _Server(web.Server):
         self._turned_away.discard(handler)
         super().connection_lost(handler, exc)
 
+    def drain(self) -> None:
+        """Have each answer from now on be the last of its connection."""
+        self.request_factory = _last(self.request_factory)
+        for each in self._connections:
+            each._request_factory = self.request_factory  # noqa: SLF001 (each has its own)
+            request = each._current_request  # noqa: SLF001 (the same)
+            if request is not None:
+                request._message = request._message._replace(should_close=True)  # noqa: SLF001
+                request._cache.pop("keep_alive", None)  # noqa: SLF001 (it may be known already)
+
     def pre_shutdown(self) -> None:
         """Let go whoever is idle, or was turned away."""
         for each in list(self._turned_away):
@@ -189,6 +208,19 @@ class Runner(web.AppRunner):
         """Count the requests that are being answered."""
         connections = [] if self.server is None else self.server.connections
         return sum(isinstance(each, Connection) and each.is_answering for each in connections)
+
+    def drain(self) -> None:
+        """Tell clients to leave, each with its next answer."""
+        if isinstance(self.server, _Server):
+            self.server.drain()
+
+    async def cut_off(self) -> None:
+        """Answer no more; each request that has begun leaves its line."""
+        connections = [] if self.server is None else self.server.connections
+        tasks = [each._task_handler for each in connections]  # noqa: SLF001 (nothing else ends it)
+        cut = [each for each in tasks if each is not None and each.cancel()]
+        if cut:
+            await asyncio.wait(cut, timeout=_TO_BE_CUT_OFF)
 
     async def _make_server(self) -> web.Server:
         # aiohttp has no door for another kind of connection; this is the one place that goes in.

@@ -18,25 +18,26 @@ from server import logs
 from server.app import Keyturn
 from server.config import Config
 from server.jwks.connection import open_session
-from server.listening import GIVE_UP_REQUESTS, OpenSites, listening, private, public
+from server.listening import OpenSites, listening, private, public
 from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
-from server.serving import Serving, Signals, beside, metrics_page
+from server.serving import Serving, beside, metrics_page
+from server.stopping import LastResort, Signals
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
 from server.web.operations import operations_app
 from server.workers.crew import GONE, SERVING, Crew, close
 from server.workers.siblings import Siblings
 
-TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGUSR1})
-"""Stop, and reload."""
+TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1})
+"""Stop, end at once, and reload."""
 
 LOOK_AT_THE_BOARD = signal.SIGUSR1
 """Told to the supervisor."""
 
 # A terminal or an operator may send these to the whole group; the supervisor passes them on.
-_IGNORED = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2})
+_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGUSR2})
 _HEARTBEAT = 1.0  # seconds
 _FAILED_TO_START = 3
 
@@ -72,10 +73,16 @@ class Worker(GunicornUVLoopWebWorker):
         except Exception:
             log.exception("worker.failed")
             self.exit_code = -1 if self.booted else _FAILED_TO_START
+        finally:
+            for number in TOLD_BY_SUPERVISOR:
+                self.loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     def _hear_signals(self) -> Signals:
-        told = Signals(asyncio.Event(), asyncio.Event())
-        self.loop.add_signal_handler(signal.SIGTERM, told.stop.set)
+        told = Signals(self.config.listen.end_worker, LastResort())
+        # All may be told at once, and those who were once more by the supervisor.
+        self.loop.add_signal_handler(signal.SIGTERM, told.tell_to_stop)
+        self.loop.add_signal_handler(signal.SIGQUIT, told.tell_to_end)
         self.loop.add_signal_handler(signal.SIGUSR1, told.reload.set)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
@@ -120,6 +127,9 @@ class _Work:
                 started = self._crew.started(Serving(keyturn, self._crew.addresses))
                 await stack.enter_async_context(beside(started))
             await told.stop.wait()
+            api.drain()
+            if self._has_supervisor():
+                await told.linger(config.listen.drain_delay)
             self._board.state[self._place] = GONE
 
     async def _answer_operators(self, keyturn: Keyturn, api: Runner, stack: AsyncExitStack) -> None:
@@ -129,14 +139,18 @@ class _Work:
             draining=self._told.stop.is_set,
             metrics=metrics_page(keyturn, api, alone=False),
         )
-        local = private(operations())
+        local, at_once = private(operations()), self._told.at_once
         path = self._crew.socket_of(self._place)
         await stack.enter_async_context(
-            listening(local, lambda runner: [web.UnixSite(runner, path)], str(path))
+            listening(
+                local, lambda runner: [web.UnixSite(runner, path)], str(path), at_once=at_once
+            )
         )
         siblings = Siblings(self._crew, self._place)
         admin = private(operations(share=siblings.share))
-        await stack.enter_async_context(listening(admin, _shared(self._crew.ports.admin), "admin"))
+        await stack.enter_async_context(
+            listening(admin, _shared(self._crew.ports.admin), "admin", at_once=at_once)
+        )
 
     async def _serve(self, api: Runner, stack: AsyncExitStack) -> None:
         def sites(runner: web.AppRunner) -> list[web.BaseSite]:
@@ -147,7 +161,10 @@ class _Work:
 
         address = ", ".join(self._crew.addresses)
         await stack.enter_async_context(beside(self._count(api)))
-        await stack.enter_async_context(listening(api, sites, address, give_up=GIVE_UP_REQUESTS))
+        at_once, give_up = self._told.at_once, self._worker.config.listen.give_up
+        await stack.enter_async_context(
+            listening(api, sites, address, at_once=at_once, give_up=give_up)
+        )
         self._board.state[self._place] = SERVING
         self._worker.booted = True
         self._wake_supervisor()
@@ -162,8 +179,11 @@ class _Work:
         self._wake_supervisor()
 
     def _wake_supervisor(self) -> None:
-        if os.getppid() == self._worker.ppid:
+        if self._has_supervisor():
             os.kill(self._worker.ppid, LOOK_AT_THE_BOARD)
+
+    def _has_supervisor(self) -> bool:
+        return bool(os.getppid() == self._worker.ppid)
 
     async def _live(self, keyturn: Keyturn, api: Runner) -> NoReturn:
         """Tell once a second that this worker lives; stop when nobody is there to see it."""
@@ -171,9 +191,9 @@ class _Work:
             keyturn.look_up_numbers(active=api.active_requests, connections=api.connections)
             self._board.usable[self._place] = _usable(keyturn)
             self._board.beat(self._place)
-            if os.getppid() != self._worker.ppid:
+            if not self._has_supervisor():
                 shutil.rmtree(self._crew.directory, ignore_errors=True)
-                self._told.stop.set()
+                self._told.tell_to_stop()
             await asyncio.sleep(_HEARTBEAT)
 
     async def _count(self, api: Runner) -> NoReturn:
