@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Run *main* on the fastest event loop there is, until it is told to stop."""
     last_resort = LastResort()
-    signals = Signals(settings.end, last_resort)
+    signals = Signals(settings.end, last_resort.within)
     had_terminal = os.isatty(0)
 
     def hang_up() -> None:

@@ -8,6 +8,7 @@ them.
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated
 
@@ -94,7 +95,7 @@ class Signals:
 
     Args:
         end: in seconds after it was told to stop.
-        last_resort: sees to that.
+        end_within: sees to it that the process ends in so many seconds.
 
     Attributes:
         stop: by SIGINT or SIGTERM, or by a terminal that has gone.
@@ -102,25 +103,25 @@ class Signals:
         reload: by SIGHUP.
     """
 
-    def __init__(self, end: float, last_resort: LastResort) -> None:
+    def __init__(self, end: float, end_within: Callable[[float], None]) -> None:
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
         self.reload = asyncio.Event()
         self._end = end
-        self._last_resort = last_resort
+        self._end_within = end_within
 
     def tell_to_stop(self) -> None:
         """Have it finish what has begun."""
         if not self.stop.is_set():
             self.stop.set()
-            self._last_resort.within(self._end)
+            self._end_within(self._end)
 
     def tell_to_end(self) -> None:
         """Have it finish nothing."""
         self.stop.set()
         if not self.at_once.is_set():
             self.at_once.set()
-            self._last_resort.within(_AT_ONCE)
+            self._end_within(_AT_ONCE)
 
     def tell(self) -> None:
         """Do the first of these, or the second if that has been done."""

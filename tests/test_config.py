@@ -44,6 +44,8 @@ def test_where_the_file_is_silent_the_defaults_hold() -> None:
         "idle_timeout": 75,
         "max_body_size": 1_048_576,
         "max_connections": 10_000,
+        "drain_delay": 0,
+        "shutdown_timeout": 6,
     }
     assert (config.admin.host, config.admin.port) == ("127.0.0.1", 3012)
     assert config.issuers[0].audience == ("https://api.example",)
@@ -144,6 +146,7 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         (SOUND + "listen: { host: 0.0.0.0 }\ndev_issuer: { enabled: true }", ["dev_issuer: must not run beside a public listener"]),
         (SOUND + "1: 2", ["[1]: a key is text"]),
         (SOUND + "listen: { header_timeout: 0, body_timeout: 0s, idle_timeout: 2h }", ["listen.header_timeout: must be greater than 0", "listen.body_timeout: must be greater than 0", "listen.idle_timeout: must be less than or equal to 3600"]),
+        (SOUND + "listen: { drain_delay: 2h, shutdown_timeout: 0 }", ["listen.drain_delay: must be less than or equal to 3600", "listen.shutdown_timeout: must be greater than 0"]),
         (SOUND + "listen: { max_body_size: -1 }", ["listen.max_body_size: must be greater than or equal to 0"]),
         (SOUND + "listen: { max_body_size: 1MB }", ["listen.max_body_size: write a size such as 256KiB or 1MiB"]),
         (SOUND + "listen: { max_connections: 0 }", ["listen.max_connections: must be greater than or equal to 1"]),

@@ -79,7 +79,7 @@ class Worker(GunicornUVLoopWebWorker):
                 signal.signal(number, signal.SIG_IGN)
 
     def _hear_signals(self) -> Signals:
-        told = Signals(self.config.listen.end_worker, LastResort())
+        told = Signals(self.config.listen.end_worker, LastResort().within)
         # All may be told at once, and those who were once more by the supervisor.
         self.loop.add_signal_handler(signal.SIGTERM, told.tell_to_stop)
         self.loop.add_signal_handler(signal.SIGQUIT, told.tell_to_end)
