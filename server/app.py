@@ -14,6 +14,7 @@ from server.token_cache import TokenCache
 from server.vital_signs import VitalSigns
 from server.web.answering import sign_answers
 from server.web.cors import Cors
+from server.web.limits import USUAL_LIMITS
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.problems import problem_details
 from server.web.protection import protect
@@ -56,7 +57,9 @@ class Keyturn:
         self.metrics = Metrics() if metrics is None else metrics
         self._vital_signs = VitalSigns(self.metrics)
         self.rows = load_table(config.routes)
-        self.api = create_api(self.rows, lambda: self._rules, self.metrics)
+        self.api = create_api(
+            self.rows, lambda: self._rules, self.metrics, max_body_size=config.listen.max_body_size
+        )
         # From here on tasks run, which a fault in the table would leave behind.
         self._ring = KeyRing(session, self.metrics)
         self.keys = self._hold(config)
@@ -77,15 +80,17 @@ class Keyturn:
         """Wait until the issuers have given their keys, or have failed to."""
         await self._ring.until_tried(self.keys)
 
-    def look_up_numbers(self, *, active: int) -> None:
+    def look_up_numbers(self, *, active: int, connections: int) -> None:
         """
         Write down the numbers that are not counted as they change.
 
         Args:
             active: requests that are being answered.
+            connections: that are open.
         """
         self._vital_signs.write(
             active=active,
+            connections=connections,
             kept=self._rules.protector.tokens_kept,
             keys=(each.status for each in self.keys),
         )
@@ -99,15 +104,20 @@ class Keyturn:
 
 
 def create_api(
-    rows: Iterable[Route], rules: Callable[[], Rules], metrics: Metrics | None = None
+    rows: Iterable[Route],
+    rules: Callable[[], Rules],
+    metrics: Metrics | None = None,
+    *,
+    max_body_size: int = USUAL_LIMITS.max_body_size,
 ) -> web.Application:
     """
     Make the application that serves *rows* by the *rules* that hold when it is asked.
 
     Args:
         metrics: what requests are counted in.
+        max_body_size: as the connections have it.
     """
-    app = web.Application()
+    app = web.Application(client_max_size=max_body_size)
     table = RouteTable(app, rows)
     app[MEASUREMENT] = Measurement(Metrics() if metrics is None else metrics)
     app.middlewares.append(problem_details(lambda: rules().realm))

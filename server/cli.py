@@ -73,7 +73,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
 
         supervise(config, read=read, started=started)
     logs.configure(config.logging)
-    run(lambda signals: serve(config, signals, read=read, started=started))
+    run(lambda signals: serve(config, signals, read=read, started=started), config.listen)
     return _OK
 
 

@@ -28,9 +28,11 @@ from server.jwks.store import StoreUrl
 from server.logs import LogSettings
 from server.oauth.policy import Audiences
 from server.settings import Port, SettingError, Settings, Workers, is_loopback
+from server.stopping import StopSettings
 from server.token_cache import TokenCacheSettings
 from server.web.client_address import TrustedProxies
 from server.web.cors import CorsSettings
+from server.web.limits import Limits
 from server.web.routing import RouteTableError
 from server.web.table_loading import load_table
 
@@ -54,9 +56,9 @@ def _check_realm(realm: str) -> str:
     return realm
 
 
-class ListenSettings(Settings):
+class ListenSettings(Limits, StopSettings):
     """
-    Where the API is served.
+    Where the API is served, what its clients may take, and how it ends.
 
     Attributes:
         workers: how many processes serve it; 0 is one for each core.

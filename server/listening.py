@@ -9,12 +9,13 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import structlog
 from aiohttp import web
 
-from server.web.listener import Runner
+from server.config import ListenSettings
+from server.web.connection import Connection
+from server.web.listener import Connect, Runner
 
-# In seconds; together less than the ten that whoever stops us grants.
-FINISH_REQUESTS = 6.0
-GIVE_UP_REQUESTS = 7.0
+# In seconds.
 _GIVE_UP = 1.0
+_MOMENT = 0.1
 _BACKLOG = 1024
 
 OpenSites = Callable[[web.AppRunner], Sequence[web.BaseSite]]
@@ -58,13 +59,19 @@ def on_port(host: str, port: int, setting: str) -> OpenSites:
 
 @asynccontextmanager
 async def listening(
-    runner: web.AppRunner, open_sites: OpenSites, address: str, *, give_up: float = _GIVE_UP
+    runner: Runner,
+    open_sites: OpenSites,
+    address: str,
+    *,
+    at_once: asyncio.Event,
+    give_up: float = _GIVE_UP,
 ) -> AsyncIterator[None]:
     """
     Serve with *runner*, and end it.
 
     Args:
         address: what the log calls it.
+        at_once: whether that is to be waited for.
         give_up: on what has not ended, after that many seconds.
 
     Raises:
@@ -76,11 +83,44 @@ async def listening(
             await site.start()
         yield
     finally:
-        try:
-            async with asyncio.timeout(give_up):
-                await runner.cleanup()
-        except TimeoutError:
+        if not await _ends(runner, at_once, give_up):
             structlog.get_logger().warning("server.gave_up", address=address)
+            await runner.cut_off()
+
+
+async def _ends(runner: Runner, at_once: asyncio.Event, give_up: float) -> bool:
+    ending = asyncio.create_task(runner.cleanup())
+    told = asyncio.create_task(at_once.wait())
+    await asyncio.wait([ending, told], timeout=give_up, return_when=asyncio.FIRST_COMPLETED)
+    if told.done():
+        await asyncio.wait([ending], timeout=_MOMENT)
+    told.cancel()
+    if ending.done():
+        await ending
+        return True
+    ending.cancel()
+    await asyncio.wait([ending])
+    return False
+
+
+def public(
+    app: web.Application, listen: ListenSettings, *, workers: int, connect: Connect = Connection
+) -> Runner:
+    """
+    Run *app* for clients, in one of so many *workers*.
+
+    Args:
+        connect: makes the connections.
+    """
+    return Runner(
+        app,
+        shutdown_timeout=listen.shutdown_timeout,
+        log_requests=True,
+        limits=listen,
+        room=listen.share(workers),
+        proxies=listen.trusted_proxies,
+        connect=connect,
+    )
 
 
 def private(app: web.Application) -> Runner:

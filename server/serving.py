@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,25 +17,24 @@ from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
 from server.listening import (
-    FINISH_REQUESTS,
-    GIVE_UP_REQUESTS,
     OpenSites,
     listening,
     on_port,
     private,
+    public,
 )
 from server.metrics import Metrics
+from server.open_files import allow_files_for
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
+from server.stopping import LastResort, Signals, StopSettings
 from server.tracing import tracing
 from server.vital_signs import READY, Changes
 from server.web.listener import Runner
 from server.web.metrics_page import render
 from server.web.operations import Report, operations_app
 
-# In seconds; whoever stops us grants ten.
-_END = 9.3
-_LAST_LINES = 0.3
+_USUAL_STOP = StopSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +45,26 @@ class Serving:
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """
-    What the process was told.
-
-    Attributes:
-        stop: by SIGINT or SIGTERM, or by a terminal that has gone.
-        reload: by SIGHUP.
-    """
-
-    stop: asyncio.Event
-    reload: asyncio.Event
-
-
-def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> None:
+def run(
+    main: Callable[[Signals], Coroutine[Any, Any, None]],
+    settings: StopSettings = _USUAL_STOP,
+) -> None:
     """Run *main* on the fastest event loop there is, until it is told to stop."""
-    last_resort = _last_resort()
+    last_resort = LastResort()
+    signals = Signals(settings.end, last_resort.within)
     had_terminal = os.isatty(0)
 
+    def hang_up() -> None:
+        # A terminal that was closed sends the same signal as an operator who wants a reload.
+        if had_terminal and not os.isatty(0):
+            signals.tell_to_stop()
+        else:
+            signals.reload.set()
+
     async def until_stopped() -> None:
-        signals = Signals(asyncio.Event(), asyncio.Event())
-
-        def stop() -> None:
-            if not signals.stop.is_set():
-                signals.stop.set()
-                last_resort.start()
-
-        def hang_up() -> None:
-            # A terminal that was closed sends the same signal as an operator who wants a reload.
-            if had_terminal and not os.isatty(0):
-                stop()
-            else:
-                signals.reload.set()
-
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, signals.tell)
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await main(signals)
 
@@ -93,18 +74,6 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> None:
     finally:
         logs.close()
     last_resort.cancel()
-
-
-def _last_resort() -> threading.Timer:
-    # A thread that a handler has left running would keep the process for as long as it likes.
-    timer = threading.Timer(_END, _end)
-    timer.daemon = True
-    return timer
-
-
-def _end() -> None:
-    logs.close(_LAST_LINES)
-    os._exit(0)
 
 
 async def serve(
@@ -129,8 +98,9 @@ async def serve(
     metrics = Metrics()
     changes = Changes(metrics)
     changes.starts.add()
+    allow_files_for(config.listen.share(1))
     async with AsyncExitStack() as stack:
-        serving = await _open(config, metrics, signals.stop, stack)
+        serving, api = await _open(config, metrics, signals, stack)
         log.info(
             "server.started",
             version=__version__,
@@ -147,7 +117,9 @@ async def serve(
         )
         async with beside(started(serving)), beside(reloads):
             await signals.stop.wait()
-            log.info("server.stopping")
+        log.info("server.stopping", drain_delay=config.listen.drain_delay)
+        api.drain()
+        await signals.linger(config.listen.drain_delay)
     log.info("server.stopped")
 
 
@@ -160,43 +132,42 @@ def _counted(changes: Changes, config: Config) -> Callable[[Config], None]:
 
 
 async def _open(
-    config: Config, metrics: Metrics, stop: asyncio.Event, stack: AsyncExitStack
-) -> Serving:
+    config: Config, metrics: Metrics, signals: Signals, stack: AsyncExitStack
+) -> tuple[Serving, Runner]:
     # What is entered last is left first: the API finishes its requests while all else still works.
     traced = await stack.enter_async_context(tracing(os.environ))
     session = await stack.enter_async_context(open_session(traces=traced.fetches))
     if config.dev_issuer.enabled:
-        await stack.enter_async_context(dev_issuer(config, dev_port(config)))
+        await stack.enter_async_context(dev_issuer(config, dev_port(config), signals.at_once))
     keyturn = Keyturn(config, session, metrics)
     stack.push_async_callback(keyturn.close)
-    api = Runner(
-        keyturn.api,
-        shutdown_timeout=FINISH_REQUESTS,
-        log_requests=True,
-        proxies=config.listen.trusted_proxies,
-        connect=traced.connect,
-    )
+    api = public(keyturn.api, config.listen, workers=1, connect=traced.connect)
     admin = private(
         operations_app(
-            lambda: keyturn.keys, draining=stop.is_set, metrics=metrics_page(keyturn, api)
+            lambda: keyturn.keys, draining=signals.stop.is_set, metrics=metrics_page(keyturn, api)
         )
     )
     host, port = config.admin.host, config.admin.port
     site = on_port(host, port, "admin.port")
-    await stack.enter_async_context(listening(admin, site, f"{host}:{port}"))
+    await stack.enter_async_context(
+        listening(admin, site, f"{host}:{port}", at_once=signals.at_once)
+    )
     host, port = config.listen.host, config.listen.port
     site = on_port(host, port, "listen.port")
     await stack.enter_async_context(
-        listening(api, site, f"{host}:{port}", give_up=GIVE_UP_REQUESTS)
+        listening(
+            api, site, f"{host}:{port}", at_once=signals.at_once, give_up=config.listen.give_up
+        )
     )
-    return Serving(keyturn, tuple(base_url(host, port) for host, port, *_ in api.addresses))
+    addresses = tuple(base_url(host, port) for host, port, *_ in api.addresses)
+    return Serving(keyturn, addresses), api
 
 
 def metrics_page(keyturn: Keyturn, api: Runner) -> Callable[[Report], bytes]:
     """Make what writes the page of metrics of the only process there is."""
 
     def write(report: Report) -> bytes:
-        keyturn.look_up_numbers(active=api.active_requests)
+        keyturn.look_up_numbers(active=api.active_requests, connections=api.connections)
         return render(keyturn.metrics, now={READY: report["status"] == "ready"})
 
     return write
@@ -209,7 +180,7 @@ async def serve_dev_issuer(config: Config, signals: Signals) -> None:
     Raises:
         ListenError: its port cannot be had.
     """
-    async with dev_issuer(config, dev_port(config)):
+    async with dev_issuer(config, dev_port(config), signals.at_once):
         structlog.get_logger().info("dev_issuer.started", issuer=config.dev_issuer.name)
         await signals.stop.wait()
     structlog.get_logger().info("dev_issuer.stopped")
@@ -221,9 +192,14 @@ def dev_port(config: Config) -> OpenSites:
 
 
 @asynccontextmanager
-async def dev_issuer(config: Config, open_sites: OpenSites) -> AsyncIterator[None]:
+async def dev_issuer(
+    config: Config, open_sites: OpenSites, at_once: asyncio.Event
+) -> AsyncIterator[None]:
     """
     Run the development issuer.
+
+    Args:
+        at_once: whether its end is to be waited for.
 
     Raises:
         ListenError: its port cannot be had.
@@ -231,7 +207,7 @@ async def dev_issuer(config: Config, open_sites: OpenSites) -> AsyncIterator[Non
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
     address = f"{settings.host}:{settings.port}"
-    async with listening(private(issuer.app()), open_sites, address):
+    async with listening(private(issuer.app()), open_sites, address, at_once=at_once):
         yield
 
 

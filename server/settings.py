@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(s|m|h|d)?")
+_SIZE = re.compile(r"([0-9]{1,15}) *(KiB|MiB|GiB)?")
 _PLAIN = re.compile(r"[!-~]+")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 class Settings(BaseModel):
@@ -46,6 +48,22 @@ def parse_seconds(value: object) -> object:
     if (match := _DURATION.fullmatch(value.strip())) is None:
         raise ValueError("write a duration such as 30s, 10m or 1h")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def parse_bytes(value: object) -> object:
+    """
+    Read a size: ``256KiB``, ``1MiB``, ``2GiB``, or a bare number of bytes.
+
+    Raises:
+        ValueError: *value* is text of another form.
+    """
+    if isinstance(value, bool):
+        raise ValueError("write a size such as 256KiB or 1MiB")
+    if not isinstance(value, str):
+        return value
+    if (match := _SIZE.fullmatch(value.strip())) is None:
+        raise ValueError("write a size such as 256KiB or 1MiB")
+    return int(match[1]) * _SIZES[match[2] or ""]
 
 
 def is_loopback(host: str) -> bool:
@@ -97,6 +115,9 @@ def _refuse_bool(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 """A duration, in seconds."""
 
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)]
+"""A size, in bytes."""
+
 HttpsUrl = Annotated[str, AfterValidator(check_url)]
 """An address that may be fetched: ``https``, or ``http`` on loopback."""
 
@@ -105,6 +126,9 @@ IssuerUrl = Annotated[HttpsUrl, AfterValidator(_check_issuer)]
 
 Port = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose."""
+
+Connections = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1, le=1_000_000)]
+"""A number of connections."""
 
 Workers = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, le=256)]
 """A number of processes; 0 is one for each core."""

@@ -11,6 +11,7 @@ from server.shared_numbers import Kind
 READY = Family("keyturn_ready", "1 when /readyz says so, else 0.", Kind.GAUGE)
 
 _ACTIVE = Family("http_server_active_requests", "Requests that are being answered.", Kind.GAUGE)
+_OPEN = Family("keyturn_connections", "Connections to the API that are open.", Kind.GAUGE)
 _KEPT = Family("keyturn_token_cache_entries", "Verified tokens that are remembered.", Kind.GAUGE)
 _DROPPED = Family("keyturn_log_lines_dropped", "Log lines that could not be written.", Kind.COUNTER)
 _WORKERS = Family("keyturn_workers", "Processes that serve.", Kind.GAUGE)
@@ -27,23 +28,26 @@ class VitalSigns:
     """What *metrics* have of a process that serves: looked up now and then, or for a reader."""
 
     def __init__(self, metrics: Metrics) -> None:
-        metrics.declare(_ACTIVE, _KEPT, _DROPPED, _WORKERS, _BUILD)
+        metrics.declare(_ACTIVE, _OPEN, _KEPT, _DROPPED, _WORKERS, _BUILD)
         self._active, self._kept = metrics.gauge(_ACTIVE), metrics.gauge(_KEPT)
+        self._open = metrics.gauge(_OPEN)
         self._workers, self._build = metrics.gauge(_WORKERS), metrics.gauge(_BUILD, __version__)
         self._keys = KeyGauges(metrics)
         self._dropped = metrics.counter(_DROPPED)
         self._dropped_before = self._dropped.value - logs.lines_dropped()
 
-    def write(self, *, active: int, kept: int, keys: Iterable[Status]) -> None:
+    def write(self, *, active: int, connections: int, kept: int, keys: Iterable[Status]) -> None:
         """
         Write down what is not counted as it changes.
 
         Args:
             active: requests that are being answered.
+            connections: that are open.
             kept: verified tokens that are remembered.
             keys: how it stands with those of each issuer.
         """
         self._active.value = active
+        self._open.value = connections
         self._kept.value = kept
         self._workers.value = self._build.value = 1
         self._keys.write(keys)

@@ -21,8 +21,8 @@ from server.token_cache import TokenCache, TokenCacheSettings
 from server.web.client_address import TrustedProxies
 from server.web.connection import Connection
 from server.web.cors import Cors
+from server.web.limits import USUAL_LIMITS, Limits
 from server.web.listener import Connect, Runner
-from server.web.patience import USUAL_PATIENCE, Patience
 from server.web.routing import Route
 from tests.fakes import FakeClock, StaticKeys
 from tests.log_schema import captured
@@ -44,7 +44,8 @@ class KeyturnServer(TestServer):
             self.app,
             shutdown_timeout=1,
             log_requests=True,
-            patience=self.patience,
+            limits=self.limits,
+            room=self.limits.max_connections,
             proxies=self.proxies,
             connect=self.connect,
         )
@@ -53,13 +54,13 @@ class KeyturnServer(TestServer):
         self,
         app: web.Application,
         *,
-        patience: Patience = USUAL_PATIENCE,
+        limits: Limits = USUAL_LIMITS,
         proxies: TrustedProxies = (),
         connect: Connect = Connection,
     ) -> None:
         super().__init__(app)
         self.app = app
-        self.patience = patience
+        self.limits = limits
         self.proxies = proxies
         self.connect = connect
 
@@ -103,7 +104,7 @@ def make_client(
     async def make(
         rows: tuple[Route, ...] = ROUTES,
         *,
-        patience: Patience = USUAL_PATIENCE,
+        limits: Limits = USUAL_LIMITS,
         proxies: TrustedProxies = (),
         connect: Connect = Connection,
         prepare: Callable[[web.Application], None] = lambda _app: None,
@@ -113,10 +114,10 @@ def make_client(
             {"issuers": [{"issuer": ISSUER, "audience": AUDIENCE}], **configured}
         )
         rules = Rules(config.realm, Cors(config.cors), protector)
-        app = create_api(rows, lambda: rules)
+        app = create_api(rows, lambda: rules, max_body_size=limits.max_body_size)
         prepare(app)
         client: Client = await aiohttp_client(
-            KeyturnServer(app, patience=patience, proxies=proxies, connect=connect)
+            KeyturnServer(app, limits=limits, proxies=proxies, connect=connect)
         )
         return client
 

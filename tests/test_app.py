@@ -254,8 +254,13 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
             yield process
 
 
-async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Path) -> None:
-    environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
+async def test_it_goes_on_for_a_while_and_finishes_what_has_begun_before_the_end(
+    ports: Ports, shop: Path
+) -> None:
+    environ = ports.environ | {
+        "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__DRAIN_DELAY": "3s",
+    }
     with running(environ=environ, cwd=shop) as process:
         process.wait_for("server.started")
         async with ClientSession() as session:
@@ -268,9 +273,35 @@ async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Pat
 
             status, body = await keyturn.ready()
             assert (status, body["status"]) == (503, "draining")
+            async with session.get(f"http://127.0.0.1:{ports.api}/nothing") as answer:
+                assert answer.status == 404, "connections are taken"
+                assert answer.headers["Connection"] == "close", "and not kept"
             (shop / "go").touch()
             assert await slow == 200
-        assert process.ended() == 0
+        assert await asyncio.to_thread(process.ended) == 0
+
+
+async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
+    environ = ports.environ | {
+        "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "1h",
+    }
+    with running(environ=environ, cwd=shop) as process:
+        process.wait_for("server.started")
+        async with ClientSession() as session:
+            keyturn = Keyturn(session, ports, process)
+            stuck = asyncio.create_task(keyturn.status("/stuck"))
+            await asyncio.to_thread(process.wait_for, "begun")
+
+            os.kill(process.popen.pid, signal.SIGTERM)
+            await asyncio.to_thread(process.wait_for, "server.stopping")
+            os.kill(process.popen.pid, signal.SIGINT)
+
+            assert await asyncio.to_thread(process.ended) == 0
+            with pytest.raises(ClientConnectionError):
+                await stuck
+    assert "Traceback" not in "".join(process.err)
+    assert any('"url.path":"/stuck"' in line for line in process.out), "it has its line"
 
 
 async def test_what_never_ends_does_not_keep_the_process(stuck: Process) -> None:

@@ -38,7 +38,16 @@ def test_where_the_file_is_silent_the_defaults_hold() -> None:
     assert config.realm == "quickstart"
     assert config.routes == "server.routes:ROUTES"
     assert (config.listen.host, config.listen.port, config.listen.workers) == ("127.0.0.1", 3010, 1)
-    assert config.listen.trusted_proxies == ()
+    assert config.listen.model_dump(exclude={"host", "port", "workers"}) == {
+        "header_timeout": 10,
+        "body_timeout": 20,
+        "idle_timeout": 75,
+        "max_body_size": 1_048_576,
+        "max_connections": 10_000,
+        "drain_delay": 0,
+        "shutdown_timeout": 6,
+        "trusted_proxies": (),
+    }
     assert (config.admin.host, config.admin.port) == ("127.0.0.1", 3012)
     assert config.issuers[0].audience == ("https://api.example",)
     assert config.issuers[0].algorithms == {"RS256", "PS256", "ES256", "Ed25519"}
@@ -75,7 +84,8 @@ def test_the_file_in_the_documentation_is_sound() -> None:
     config = read(page.split("```yaml\n")[1].split("```")[0])
 
     assert config.issuers[0].max_token_age == 86400
-    assert config.jwks == read().jwks, "the documentation shows the defaults"
+    assert config.listen == read().listen, "the documentation shows the defaults"
+    assert config.jwks == read().jwks
     assert config.dev_issuer == read().dev_issuer
 
 
@@ -136,6 +146,12 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         (SOUND + "dev_issuer: 5", ["dev_issuer: "]),
         (SOUND + "listen: { host: 0.0.0.0 }\ndev_issuer: { enabled: true }", ["dev_issuer: must not run beside a public listener"]),
         (SOUND + "1: 2", ["[1]: a key is text"]),
+        (SOUND + "listen: { header_timeout: 0, body_timeout: 0s, idle_timeout: 2h }", ["listen.header_timeout: must be greater than 0", "listen.body_timeout: must be greater than 0", "listen.idle_timeout: must be less than or equal to 3600"]),
+        (SOUND + "listen: { drain_delay: 2h, shutdown_timeout: 0 }", ["listen.drain_delay: must be less than or equal to 3600", "listen.shutdown_timeout: must be greater than 0"]),
+        (SOUND + "listen: { max_body_size: -1 }", ["listen.max_body_size: must be greater than or equal to 0"]),
+        (SOUND + "listen: { max_body_size: 1MB }", ["listen.max_body_size: write a size such as 256KiB or 1MiB"]),
+        (SOUND + "listen: { max_connections: 0 }", ["listen.max_connections: must be greater than or equal to 1"]),
+        (SOUND + "listen: { max_connections: yes }", ["listen.max_connections: must be a number"]),
         (SOUND + "listen: 3010", ["listen: must be a mapping of keys"]),
         (SOUND + "listen: { trusted_proxies: ['::1', 10.1.0.0/8] }", ["listen.trusted_proxies[1]: must be a network, such as 10.0.0.0/8: "]),
         (SOUND + "listen: { trusted_proxies: 10.0.0.0/8 }", ["listen.trusted_proxies: must be a list"]),
@@ -218,6 +234,7 @@ def test_the_environment_goes_over_the_file() -> None:
             "KEYTURN__TOKEN_CACHE__SIZE": "0",
             "KEYTURN__AUDIENCE": '["a", "b"]',
             "KEYTURN__JWKS__TIMEOUT": "2s",
+            "KEYTURN__LISTEN__MAX_BODY_SIZE": "64KiB",
             "KEYTURN__CORS__ORIGINS": '["*"]',
             "KEYTURN__LISTEN__TRUSTED_PROXIES": '["10.0.0.0/8", "::1"]',
             "PATH": "/bin",
@@ -229,6 +246,7 @@ def test_the_environment_goes_over_the_file() -> None:
     assert config.token_cache.size == 0
     assert config.issuers[0].audience == ("a", "b")
     assert config.jwks.timeout == 2
+    assert config.listen.max_body_size == 65_536
     assert config.cors.origins == ("*",)
     assert [str(each) for each in config.listen.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
 

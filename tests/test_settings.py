@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from server.settings import Port, Seconds, check_url, is_loopback
+from server.settings import Bytes, Port, Seconds, check_url, is_loopback
 
 seconds: TypeAdapter[float] = TypeAdapter(Seconds)
+size: TypeAdapter[int] = TypeAdapter(Bytes)
 port: TypeAdapter[int] = TypeAdapter(Port)
 
 
@@ -21,6 +22,20 @@ def test_a_duration_is_read_as_people_write_it(written: Any, expected: float) ->
 def test_what_is_no_duration_is_refused(written: Any) -> None:
     with pytest.raises(ValidationError):
         seconds.validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("256KiB", 262_144), ("1MiB", 1_048_576), ("2 GiB", 2_147_483_648), (" 5 ", 5), (5, 5), (0, 0), ("0KiB", 0)],
+)  # fmt: skip
+def test_a_size_is_read_as_people_write_it(written: Any, expected: int) -> None:
+    assert size.validate_python(written) == expected
+
+
+@pytest.mark.parametrize("written", ["", "much", "-1KiB", "1kb", "1MB", "1.5MiB", "٣KiB", "9" * 5000, -1, 1.5, True, None, []])  # fmt: skip
+def test_what_is_no_size_is_refused(written: Any) -> None:
+    with pytest.raises(ValidationError):
+        size.validate_python(written)
 
 
 @pytest.mark.parametrize("written", [-1, 65536, True, "http", None, 1.5])

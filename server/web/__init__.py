@@ -3,8 +3,8 @@ The door: everything that answers.
 
 What a route table is written with; the rest is between the door's own files.  Reading order:
 routing, table_loading, exchange, problems, protection, cors, answering, observation, trace,
-client_address, granted_line, measurement, patience, connection, spans, listener, acceptor,
-operations, metrics_page.
+client_address, granted_line, measurement, limits, patience, refusal, connection, door, spans,
+listener, acceptor, operations, metrics_page.
 """
 
 from server.oauth.access_token import AccessToken

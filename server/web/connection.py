@@ -5,19 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http import StreamWriter
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
-from server.web.answering import SERVER_NAME, Sign, write_at_once
+from server.web.answering import Sign, write_at_once
 from server.web.exchange import EXCHANGE
-from server.web.patience import BodyWatch, Patience
-from server.web.problems import BrokenBodyError, crashed, problem
+from server.web.limits import Limits
+from server.web.patience import BodyWatch, HeadWatch
+from server.web.problems import crashed
+from server.web.refusal import HeadTimeoutError, answer_to, no_room, octets_of
 
-# A header line of 16 KiB holds a token of 8 KiB, so that it is refused as a token.
-MAX_HEADER_SIZE = 16 * 1024
-# After which a head must be complete; aiohttp would keep two megabytes.
-_MAX_HEAD_SIZE = 64 * 1024
+# In seconds, for an answer to a body that is too large.
+_TIME_TO_READ = 2.0
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -33,26 +34,25 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_answered",
         "_body",
-        "_head_size",
-        "_head_timer",
+        "_head",
         "_is_broken",
-        "_patience",
+        "_is_turned_away",
+        "_limits",
         "_sign",
     )
     _answered: StreamReader | None  # the last body whose request has been answered
-    _body: StreamReader | None  # the last that has begun to come
-    _head_timer: asyncio.TimerHandle | None
+    _body: StreamReader  # the last that has begun to come
+    _head: HeadWatch | None  # of one that has begun to come
 
     def __init__(
-        self, manager: web.Server, *, patience: Patience, sign: Sign | None, **settings: Any
+        self, manager: web.Server, *, limits: Limits, sign: Sign | None, **settings: Any
     ) -> None:
         super().__init__(manager, **settings)
-        self._patience = patience
+        self._limits = limits
         self._sign = sign
-        self._answered = self._body = None
-        self._head_size = 0
-        self._head_timer = None
-        self._is_broken = False
+        self._answered, self._body = None, EMPTY_PAYLOAD
+        self._head = None
+        self._is_broken = self._is_turned_away = False
 
     @property
     def is_answering(self) -> bool:
@@ -66,9 +66,12 @@ class Connection(web.RequestHandler):
         awaits_head = self._awaits_head()
         messages = self._messages
         known = len(messages)
+        body = self._body
         super().data_received(data)
+        if body is not EMPTY_PAYLOAD:
+            self._bound(body)
         if len(messages) > known:
-            if self._head_timer is not None:
+            if self._head is not None:
                 self._end_head()
             message, payload = messages[-1]
             if isinstance(message, _ErrInfo):
@@ -83,22 +86,49 @@ class Connection(web.RequestHandler):
         """Forget a client that has gone."""
         self._end_head()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.is_eof():
+            self._answered.feed_eof()  # aiohttp would wait for the rest of it
 
     async def handle_with_patience(
         self, request: web.BaseRequest, handle: Handle
     ) -> web.StreamResponse:
         """Let *handle* answer *request*, whose body may be a long time in coming."""
-        watch = BodyWatch(request.content, self._patience)
+        watch = BodyWatch(request.content, self._limits.body_timeout)
         try:
             response = await handle(request)
         finally:
             watch.end()
             self._answered = request.content
-            if request.content.exception() is not None:
+            fault = request.content.exception()
+            if isinstance(fault, web.HTTPRequestEntityTooLarge):
+                # The rest of it is thrown away: who sends it may read the answer meanwhile.
+                request.content._exception = None  # noqa: SLF001 (nothing else takes it back)
+                self._lingering_time = min(self._lingering_time, _TIME_TO_READ)
+            elif fault is not None:
                 self._lingering_time = 0.0  # nobody waits for the rest of it
-        if request.content.exception() is not None:
+        if fault is not None:
             response.force_close()
         return response
+
+    def turn_away(self, limits: Limits) -> None:
+        """Answer one request, by refusing it, and wait for that one only as *limits* say."""
+        self._is_turned_away = True
+        self._request_handler = _say_no_room
+        self._limits = limits
+        self._keepalive_timeout = self._lingering_time = limits.idle_timeout
+
+    def turn_away_unheard(self) -> None:
+        """Say that there is no room, and read nothing."""
+        if self.transport is None or self._request_factory is None:
+            return
+        # As aiohttp does with what cannot be parsed.
+        writer, task = StreamWriter(self, self._loop), asyncio.current_task()
+        request = self._request_factory(ERROR, EMPTY_PAYLOAD, self, writer, task)  # type: ignore[arg-type]
+        request[EXCHANGE].is_readable = False
+        response = no_room(request_id=request[EXCHANGE].request_id)
+        self.transport.write(octets_of(response))
+        self.log_access(request, response, self._loop.time())
+        self.force_close()
 
     def handle_error(
         self,
@@ -109,21 +139,12 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what never reached a handler, or came to grief in the middle of its answer."""
         exchange = request[EXCHANGE]
-        match exc:
-            case BadHttpMessage():
-                exchange.is_readable = False
-                response = refusal(_status_of(exc), request_id=exchange.request_id)
-            case BrokenBodyError():
-                response = refusal(400, request_id=exchange.request_id)
-            case _:
-                response = crashed(exchange, exc)
-                response.headers["Server"] = SERVER_NAME
+        response = answer_to(exc, exchange)
         if exchange.begun is not None:
             self.log_access(request, response, self._loop.time())
             raise ConnectionResetError
-        response.force_close()
-        # aiohttp answers in HTTP/1.0 here, and would leave it out.
-        response.headers["Connection"] = "close"
+        if isinstance(exc, HeadTimeoutError) and self._is_turned_away:
+            return no_room(request_id=exchange.request_id)
         return response
 
     async def finish_response(
@@ -175,20 +196,21 @@ class Connection(web.RequestHandler):
         return is_idle or self._request_count == 0
 
     def _wait_for_head(self, size: int) -> None:
-        if self._head_timer is None:
-            self._head_size = 0
-            self._head_timer = self._loop.call_later(self._patience.head, self._give_up_head)
-        self._head_size += size
-        if self._head_size > _MAX_HEAD_SIZE:
-            self._refuse_head(_HeadTooLargeError("the head of a request is too large"))
+        if self._head is None:
+            self._end_idleness()
+            self._head = HeadWatch(self._limits.header_timeout, self._refuse_head)
+        self._head.take(size)
 
-    def _give_up_head(self) -> None:
-        self._refuse_head(_HeadTimeoutError("the head of a request did not come in time"))
+    def _end_idleness(self) -> None:
+        # What has begun has its own time; aiohttp counts anew after the answer.
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            self._keepalive_handle = None
 
     def _end_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._head is not None:
+            self._head.end()
+            self._head = None
 
     def _refuse_head(self, error: BadHttpMessage) -> None:
         # As aiohttp does with what cannot be parsed.
@@ -198,9 +220,15 @@ class Connection(web.RequestHandler):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _bound(self, body: StreamReader) -> None:
+        # However its handler takes it in; what was told in advance was refused in advance.
+        limit = self._limits.max_body_size
+        if body.total_bytes > limit and body is not self._answered and body.exception() is None:
+            body.set_exception(web.HTTPRequestEntityTooLarge(limit))
+
     def _break_off_body(self) -> None:
         # A body that turns out to be none halfway: aiohttp would wait for the rest of it.
-        if self._body is None or self._body.is_eof():
+        if self._body.is_eof():
             return
         self._messages.pop()
         if self._body is self._answered:
@@ -210,27 +238,5 @@ class Connection(web.RequestHandler):
             self._body.set_exception(web.RequestPayloadError())
 
 
-class _HeadTimeoutError(BadHttpMessage):
-    pass
-
-
-class _HeadTooLargeError(BadHttpMessage):
-    pass
-
-
-def refusal(status: int, *, request_id: str) -> web.Response:
-    """Refuse a request that no application is concerned with, nor its signals."""
-    response = problem(status, request_id=request_id)
-    response.headers["Server"] = SERVER_NAME
-    return response
-
-
-def _status_of(error: BadHttpMessage) -> int:
-    match error:
-        case _HeadTimeoutError():
-            return 408
-        case LineTooLong(args=(_, limit, *_)):
-            return 431 if limit == MAX_HEADER_SIZE else 414
-        case _HeadTooLargeError() | BadHttpMessage(message="Too many headers received"):
-            return 431
-    return 400
+async def _say_no_room(request: web.BaseRequest) -> web.StreamResponse:
+    return no_room(request_id=request[EXCHANGE].request_id)

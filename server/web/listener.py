@@ -1,76 +1,30 @@
-"""Below the application: what is listened with, and what is seen to before any middleware."""
+"""Below the application: what is listened with, and for whom there is room."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
-from aiohttp.http_parser import RawRequestMessage
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
+from aiohttp import web
 
 from server.metrics import Metrics
 from server.throttle import Throttle
-from server.web.answering import SERVER_NAME, SIGN, X_REQUEST_ID
+from server.web.answering import SERVER_NAME, SIGN
 from server.web.client_address import Proxies, TrustedProxies
-from server.web.connection import MAX_HEADER_SIZE, Connection, Handle, refusal
-from server.web.exchange import EXCHANGE, Exchange
+from server.web.connection import Connection, Handle
+from server.web.door import at_the_door, last, tolerant
+from server.web.limits import USUAL_LIMITS, Limits, reserve_beside
 from server.web.measurement import MEASUREMENT, Measurement
 from server.web.observation import RequestLog
-from server.web.patience import USUAL_PATIENCE, Patience
+from server.web.refusal import MAX_HEADER_SIZE
 
-_CONTINUE = "100-continue"
-
-_VERSIONS = frozenset({HttpVersion10, HttpVersion11})
-
-_RequestFactory = Callable[..., web.BaseRequest]
+# In seconds.
+_LINGERING = 10.0
+_TO_BE_CUT_OFF = 0.1
 
 Connect = Callable[..., Connection]
 """Makes the connection of a client that has come."""
-
-
-def _tolerant(make: _RequestFactory) -> _RequestFactory:
-    def make_request(message: RawRequestMessage, *connection: Any) -> web.BaseRequest:
-        expectation, is_readable = None, True
-        if hdrs.EXPECT in message.headers:
-            # aiohttp would invite the body of a stranger before anything is asked of him.
-            expectation = message.headers[hdrs.EXPECT].lower()
-            others = [each for each in message.headers.items() if each[0].lower() != "expect"]
-            message = message._replace(headers=CIMultiDictProxy(CIMultiDict(others)))
-        try:
-            request = make(message, *connection)
-        except ValueError:
-            # An address that is none (an impossible host) would end the connection in silence.
-            request, is_readable = make(message._replace(url=URL("/")), *connection), False
-        sent_id = message.headers.get(X_REQUEST_ID)
-        request[EXCHANGE] = Exchange(sent_id, expectation, is_readable=is_readable)
-        return request
-
-    return make_request
-
-
-def _at_the_door(handle: Handle) -> Handle:
-    # What aiohttp would see to before any middleware.
-    async def judge(request: web.BaseRequest) -> web.StreamResponse:
-        exchange = request[EXCHANGE]
-        if not exchange.is_readable:
-            return refusal(400, request_id=exchange.request_id)
-        if request.version not in _VERSIONS:
-            return refusal(505, request_id=exchange.request_id)
-        if exchange.expectation not in {None, _CONTINUE}:
-            return refusal(417, request_id=exchange.request_id)
-        return await handle(request)
-
-    def answer(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
-        exchange = request[EXCHANGE]
-        connection = request.protocol
-        if isinstance(connection, Connection) and not request.content.is_eof():
-            return connection.handle_with_patience(request, judge)
-        if exchange.is_readable and exchange.expectation is None and request.version in _VERSIONS:
-            return handle(request)  # the usual case, and no coroutine more for it
-        return judge(request)
-
-    return answer
 
 
 async def _name_no_version(_request: web.Request, response: web.StreamResponse) -> None:
@@ -78,12 +32,74 @@ async def _name_no_version(_request: web.Request, response: web.StreamResponse) 
 
 
 class _Server(web.Server):
-    def __init__(self, connect: Connect, handle: Handle, **settings: Any) -> None:
+    """
+    Makes the connections, and turns away those for which there is no room.
+
+    Args:
+        connect: makes them.
+        handle: answers requests.
+        room: how many connections there may be at once.
+        refused: counts the others.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        handle: Handle,
+        *,
+        room: float,
+        refused: Callable[[], None],
+        **settings: Any,
+    ) -> None:
         super().__init__(handle, **settings)
         self._connect = connect
+        self._room, self._refused = room, refused
+        # So many others are heard before they are told; more would be a burden.
+        self._reserve = reserve_beside(room)
+        self._turned_away: set[web.RequestHandler] = set()
+        self._hurried = settings["limits"].hurried()
 
     def __call__(self) -> web.RequestHandler:
         return self._connect(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a new connection in, or have it turned away."""
+        if len(self._connections) < self._room or not isinstance(handler, Connection):
+            super().connection_made(handler, transport)
+            return
+        self._refused()
+        if len(self._turned_away) < self._reserve:
+            self._turned_away.add(handler)
+            handler.turn_away(self._hurried)
+        else:
+            # When aiohttp has begun with it: it would miss what has ended already.
+            self._loop.call_soon(handler.turn_away_unheard)
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Forget a connection that has ended."""
+        self._turned_away.discard(handler)
+        super().connection_lost(handler, exc)
+
+    def drain(self) -> None:
+        """Have each answer from now on be the last of its connection."""
+        self.request_factory = last(self.request_factory)
+        for each in self._connections:
+            each._request_factory = self.request_factory  # noqa: SLF001 (each has its own)
+            request = each._current_request  # noqa: SLF001 (the same)
+            if request is not None:
+                request._message = request._message._replace(should_close=True)  # noqa: SLF001
+                request._cache.pop("keep_alive", None)  # noqa: SLF001 (it may be known already)
+
+    def pre_shutdown(self) -> None:
+        """Let go whoever is idle, or was turned away."""
+        for each in list(self._turned_away):
+            each.force_close()
+        super().pre_shutdown()
+
+
+def _count_nothing() -> None: ...
 
 
 class Runner(web.AppRunner):
@@ -93,7 +109,8 @@ class Runner(web.AppRunner):
     Args:
         shutdown_timeout: how long requests that have begun may go on, in seconds.
         log_requests: whether each leaves its line in the log.
-        patience: with clients that are slow.
+        limits: of what clients may take.
+        room: how many connections there may be at once; others are turned away.
         proxies: networks of those who are believed where a request came from.
         connect: makes the connections.
     """
@@ -104,32 +121,45 @@ class Runner(web.AppRunner):
         *,
         shutdown_timeout: float,
         log_requests: bool,
-        patience: Patience = USUAL_PATIENCE,
+        limits: Limits = USUAL_LIMITS,
+        room: float = math.inf,
         proxies: TrustedProxies = (),
         connect: Connect = Connection,
     ) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout, keepalive_timeout=patience.idle)
+        super().__init__(
+            app, shutdown_timeout=shutdown_timeout, keepalive_timeout=limits.idle_timeout
+        )
         self._connect = connect
         signed = SIGN in app and len(app.on_response_prepare) == 1
         if SIGN not in app:
             app.on_response_prepare.append(_name_no_version)
         self._connection_settings: dict[str, Any] = {
-            "patience": patience,
+            "limits": limits,
             "sign": app[SIGN] if signed else None,
-            "keepalive_timeout": patience.idle,
+            "keepalive_timeout": limits.idle_timeout,
+            # For what comes of a body after its request has been answered.
+            "lingering_time": min(_LINGERING, limits.body_timeout),
             "max_field_size": MAX_HEADER_SIZE,
             # A stranger's body is not unpacked: two megabytes of it may be two gigabytes.
             "auto_decompress": False,
         }
+        self._room, self._refused = room, _count_nothing
         if log_requests:
+            measurement = app.get(MEASUREMENT) or Measurement(Metrics())
+            self._refused = measurement.refused.add
             self._connection_settings["access_log_class"] = partial(
                 RequestLog,
                 unreadable=Throttle(burst=100, rate=10),
-                measurement=app.get(MEASUREMENT) or Measurement(Metrics()),
+                measurement=measurement,
                 proxies=Proxies(proxies) if proxies else None,
             )
         else:
             self._connection_settings["access_log"] = None
+
+    @property
+    def connections(self) -> int:
+        """Count the connections that were not turned away."""
+        return 0 if self.server is None else len(self.server.connections)
 
     @property
     def active_requests(self) -> int:
@@ -137,12 +167,27 @@ class Runner(web.AppRunner):
         connections = [] if self.server is None else self.server.connections
         return sum(isinstance(each, Connection) and each.is_answering for each in connections)
 
+    def drain(self) -> None:
+        """Tell clients to leave, each with its next answer."""
+        if isinstance(self.server, _Server):
+            self.server.drain()
+
+    async def cut_off(self) -> None:
+        """Answer no more; each request that has begun leaves its line."""
+        connections = [] if self.server is None else self.server.connections
+        tasks = [each._task_handler for each in connections]  # noqa: SLF001 (nothing else ends it)
+        cut = [each for each in tasks if each is not None and each.cancel()]
+        if cut:
+            await asyncio.wait(cut, timeout=_TO_BE_CUT_OFF)
+
     async def _make_server(self) -> web.Server:
         # aiohttp has no door for another kind of connection; this is the one place that goes in.
         server = await super()._make_server()
         return _Server(
             self._connect,
-            _at_the_door(server.request_handler),
-            request_factory=_tolerant(server.request_factory),
+            at_the_door(server.request_handler),
+            room=self._room,
+            refused=self._refused,
+            request_factory=tolerant(server.request_factory),
             **self._connection_settings,
         )

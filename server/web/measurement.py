@@ -19,6 +19,11 @@ DECISIONS = Family(
     Kind.COUNTER,
     ("outcome", "reason", "issuer"),
 )
+REFUSED = Family(
+    "keyturn_connections_refused",
+    "Connections that were turned away because there were too many.",
+    Kind.COUNTER,
+)
 
 OTHER_METHOD = "_OTHER"  # as OpenTelemetry's semantic conventions have it
 METHODS = frozenset(
@@ -31,11 +36,15 @@ class Measurement:
     Counts requests in *metrics*.
 
     Each series is found by what identifies it, and its labels are made out once.
+
+    Attributes:
+        refused: counts connections that were turned away.
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        metrics.declare(DURATION, DECISIONS)
+        metrics.declare(DURATION, DECISIONS, REFUSED)
         self.metrics = metrics
+        self.refused = metrics.counter(REFUSED)
         self._unmatched: dict[tuple[str, int], Spread] = {}
         self._decisions: dict[tuple[str, str, str], Cell] = {}
 

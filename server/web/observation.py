@@ -18,6 +18,7 @@ from server.web.measurement import Measurement
 from server.web.trace import trace_of
 
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 _VERSION_NOT_SUPPORTED = 505
 
 
@@ -123,6 +124,9 @@ def _fields_of(
 
 def _level_of(exchange: Exchange, status: int | None) -> logs.Level:
     if exchange.outcome == "unavailable" or not exchange.is_readable:
+        return "warning"
+    # One that was turned away, for want of room, is no fault of the application.
+    if status == _UNAVAILABLE and exchange.started_at is None:
         return "warning"
     # A version of HTTP is the client's choice, and so is its refusal.
     if status is not None and status >= _SERVER_ERROR and status != _VERSION_NOT_SUPPORTED:

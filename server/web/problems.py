@@ -22,6 +22,7 @@ from server.web.observation import RequestLog
 _BODY_READERS = frozenset(
     reader.__code__ for reader in (web.BaseRequest.text, web.BaseRequest.json, web.BaseRequest.post)
 )
+_CUT_OFF = (web.HTTPRequestTimeout, web.HTTPRequestEntityTooLarge)
 _NOT_STORED = frozenset({400, 401, 403, 503})
 
 
@@ -81,7 +82,7 @@ def _rescue(
     if isinstance(error, ConnectionError) and _has_gone(request):
         return exchange.begun or problem(400, request_id=exchange.request_id)
     if exchange.begun is not None:
-        broken = isinstance(error, web.HTTPRequestTimeout) or _is_about_the_body(error)
+        broken = isinstance(error, _CUT_OFF) or _is_about_the_body(error)
         raise (BrokenBodyError if broken else MidAnswerError) from error
     if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
         raise error
@@ -174,6 +175,8 @@ def _from_exception(exception: web.HTTPException, *, request_id: str) -> web.Res
     for name, value in exception.headers.items():
         if name not in {"Content-Type", "Content-Length"}:
             response.headers.add(name, value)
+    if isinstance(exception, web.HTTPRequestEntityTooLarge):
+        response.force_close()  # the rest of it may be on its way
     return response
 
 

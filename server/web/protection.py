@@ -50,6 +50,7 @@ def protect(
         if hdrs.CONTENT_ENCODING in headers:
             _refuse_packed_body(request)
         if request.can_read_body:
+            _refuse_large_body(request)
             await invite_body(request)
             if isinstance(served.access, ScopeRequirement):
                 await _refuse_token_in_form(request)
@@ -78,3 +79,10 @@ def _refuse_packed_body(request: web.Request) -> None:
     encodings = request.headers.getall("Content-Encoding", ())
     if any(each.strip().lower() != "identity" for each in encodings):
         raise web.HTTPUnsupportedMediaType(headers={"Accept-Encoding": "identity"})
+
+
+def _refuse_large_body(request: web.Request) -> None:
+    # By what its sender tells, or has sent already; the connection sees to what is still to come.
+    size = max(request.content_length or 0, request.content.total_bytes)
+    if size > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size)

@@ -4,9 +4,12 @@ import asyncio
 import os
 import sys
 
+from aiohttp import web
+
 from server import logs
 from server.config import Config
-from server.serving import Signals, beside, dev_issuer, run
+from server.serving import beside, dev_issuer, run
+from server.stopping import Signals
 from server.web.acceptor import SharedSite
 from server.workers.crew import Ports, close
 
@@ -27,8 +30,11 @@ def fork_dev_issuer(config: Config, ports: Ports) -> int:
 
 
 async def _serve(config: Config, ports: Ports, signals: Signals, supervisor: int) -> None:
+    def sites(runner: web.AppRunner) -> list[web.BaseSite]:
+        return [SharedSite(runner, each) for each in ports.dev_issuer]
+
     async with (
-        dev_issuer(config, lambda runner: [SharedSite(runner, each) for each in ports.dev_issuer]),
+        dev_issuer(config, sites, signals.at_once),
         beside(_outlive_nobody(signals, supervisor)),
     ):
         await signals.stop.wait()
@@ -37,4 +43,4 @@ async def _serve(config: Config, ports: Ports, signals: Signals, supervisor: int
 async def _outlive_nobody(signals: Signals, supervisor: int) -> None:
     while os.getppid() == supervisor:  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(_LOOK)
-    signals.stop.set()
+    signals.tell_to_stop()

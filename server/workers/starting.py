@@ -11,6 +11,7 @@ from typing import Any
 from server import logs
 from server.config import Config
 from server.listening import bind
+from server.open_files import allow_files_for
 from server.serving import Serving
 from server.settings import base_url
 from server.shared_numbers import SharedMemory
@@ -41,8 +42,9 @@ def supervise(
     """
     logs.configure(config.logging, threaded=False)  # it forks
     ports = _have_ports(config)
-    addresses = tuple(base_url(*each.getsockname()[:2]) for each in ports.api)
     workers = how_many(config.listen.workers)
+    allow_files_for(config.listen.share(workers))
+    addresses = tuple(base_url(*each.getsockname()[:2]) for each in ports.api)
     with _private_directory() as directory:
         crew = Crew(
             Board(workers), SharedMemory(workers + 1), ports, directory, addresses, read, started

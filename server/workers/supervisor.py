@@ -1,16 +1,13 @@
-"""
-Gunicorn's arbiter, told by our configuration alone: it forks workers and sees to it that they work.
-
-Nothing is read from a command line, a gunicorn.conf.py or GUNICORN_CMD_ARGS.
-"""
+"""Gunicorn's arbiter: it forks workers, sees to it that they work, and ends them."""
 
 import os
+import queue
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
@@ -20,44 +17,26 @@ from server.metrics import Metrics
 from server.reloading import PINNED, tell_rejected, tell_reloaded
 from server.settings import base_url
 from server.vital_signs import Changes
-from server.workers.crew import GONE, SERVING, Crew
-from server.workers.gunicorn_log import GunicornLog
+from server.workers.crew import GONE, SERVING, Crew, close
+from server.workers.gunicorn_settings import Gunicorn
 from server.workers.issuer_process import fork_dev_issuer
 from server.workers.worker import LOOK_AT_THE_BOARD, TOLD_BY_SUPERVISOR, Worker
 
-# In seconds.  Requests that have begun have six, and whoever stops us grants ten.
-_GRACE = 8
+# In seconds.
+_AT_ONCE = 2.0
+_KILLED = 1.0
+_TURN = 0.1
 _ISSUER_GRACE = 0.5
 _SHORT_LIFE = 10.0
 _LONGEST_WAIT = 30.0
 _LONGEST_TURN = 5.0
 
-# Gunicorn keeps a nameless file for each worker, and some file systems make writers wait.
-_MEMORY = "/dev/shm"  # noqa: S108 (see above)
+_TWICE = 2  # is to end at once
 
 
 def wait_before_next(short_lives: int) -> float:
     """Give the seconds to wait after so many workers at one place have died young."""
     return min(2.0 ** (short_lives - 1), _LONGEST_WAIT) if short_lives > 1 else 0.0
-
-
-class _Application(BaseApplication):
-    def __init__(self, pre_fork: Any) -> None:
-        self._settings = {
-            "bind": "127.0.0.1:0",  # nothing is bound: the supervisor has its ports already
-            "control_socket_disable": True,
-            "graceful_timeout": _GRACE,
-            "logger_class": GunicornLog,
-            "pre_fork": pre_fork,
-            "proc_name": "keyturn",
-            "worker_class": Worker,
-            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None,
-        }
-        super().__init__()
-
-    def load_config(self) -> None:
-        for name, value in self._settings.items():
-            self.cfg.set(name, value)
 
 
 class Supervisor(Arbiter):
@@ -71,7 +50,7 @@ class Supervisor(Arbiter):
     SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM, LOOK_AT_THE_BOARD)
 
     def __init__(self, config: Config, crew: Crew, *, hung_after: float) -> None:
-        super().__init__(_Application(self._prepare))
+        super().__init__(Gunicorn(self._prepare))
         self.WORKERS: dict[int, Worker] = {}
         self.LISTENERS = list(crew.ports.api)
         self._config = self._first = self._reloading = config
@@ -87,6 +66,7 @@ class Supervisor(Arbiter):
         self._born = dict.fromkeys(self._board.places, 0.0)
         self._short_lives = dict.fromkeys(self._board.places, 0)
         self._dev_issuer = 0
+        self._stops = 0
         self._is_stopping = self._has_served = self._has_started = False
         self._last_turn = time.monotonic()
 
@@ -99,12 +79,13 @@ class Supervisor(Arbiter):
         """Take note of a signal; everyone is to know at once if it says stop."""
         if sig not in {signal.SIGHUP, LOOK_AT_THE_BOARD}:
             self._board.drain()
+            self._stops += _TWICE if sig == signal.SIGQUIT else 1
         super().signal(sig, frame)
 
     def handle_hup(self) -> None:
         """Read the configuration anew and pass it on, unless it was the terminal that went."""
         if self._had_terminal and not os.isatty(0):
-            self._board.drain()
+            self._stops += 1
             self.handle_term()
         try:
             fresh = self._crew.read()
@@ -125,6 +106,8 @@ class Supervisor(Arbiter):
     def handle_int(self) -> None:
         """Stop as with SIGTERM."""
         self.handle_term()
+
+    handle_quit = handle_int  # which has been counted as the second
 
     def manage_workers(self) -> None:
         """Fork whoever is missing, unless his predecessors died young."""
@@ -173,10 +156,6 @@ class Supervisor(Arbiter):
         self._changes.starts.add()
         self._board.beat(place)
         self._board.applied[place] = self._board.wanted[0]
-
-    def kill_workers(self, sig: int) -> None:
-        """Send a signal to all; those who are to end at once are not asked."""
-        super().kill_workers(signal.SIGKILL if sig == signal.SIGQUIT else sig)
 
     def murder_workers(self) -> None:
         """End the workers that hang."""
@@ -227,13 +206,33 @@ class Supervisor(Arbiter):
             raise HaltServer("no worker can start", 1)
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 (gunicorn's signature)
-        """End all workers; by default they finish what has begun."""
+        """End all workers; by default they finish what has begun, unless that is asked twice."""
+        listen = self._config.listen
         self._is_stopping = True
         self._board.drain()
-        self._log.info("server.stopping")
-        super().stop(graceful)
+        self._log.info("server.stopping", drain_delay=listen.drain_delay)
+        close(self.LISTENERS)
+        if graceful:
+            self.kill_workers(signal.SIGTERM)
+            self._await_workers(listen.wait_for_workers, unless_told=True)
+        if self._stops >= _TWICE:
+            self.kill_workers(signal.SIGQUIT)
+            self._await_workers(_AT_ONCE)
+        self.kill_workers(signal.SIGKILL)  # whoever hangs
+        self._await_workers(_KILLED)
         self._stop_dev_issuer()
         self._log.info("server.stopped")
+
+    def _await_workers(self, seconds: float, *, unless_told: bool = False) -> None:
+        # Nobody is replaced any more; who hangs is killed as ever.
+        end = time.monotonic() + seconds
+        while self.WORKERS and time.monotonic() < end:
+            if unless_told and self._stops >= _TWICE:
+                return
+            with suppress(queue.Empty):
+                self.SIG_QUEUE.get(timeout=_TURN)  # whoever ends wakes us
+            self.reap_workers()
+            self.murder_workers()
 
     def _stop_dev_issuer(self) -> None:
         if not self._dev_issuer:

@@ -4,8 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, NoReturn
@@ -18,28 +17,26 @@ from server import logs
 from server.app import Keyturn
 from server.config import Config
 from server.jwks.connection import open_session
-from server.listening import FINISH_REQUESTS, GIVE_UP_REQUESTS, OpenSites, listening, private
+from server.listening import listening, public
 from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
-from server.serving import Serving, Signals, beside
+from server.serving import Serving, beside
+from server.stopping import LastResort, Signals
 from server.tracing import tracing
-from server.vital_signs import READY, Changes
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
-from server.web.metrics_page import render
-from server.web.operations import Report, operations_app
 from server.workers.crew import GONE, SERVING, Crew, close
-from server.workers.siblings import Siblings
+from server.workers.operating import Operators
 
-TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGUSR1})
-"""Stop, and reload."""
+TOLD_BY_SUPERVISOR = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1})
+"""Stop, end at once, and reload."""
 
 LOOK_AT_THE_BOARD = signal.SIGUSR1
 """Told to the supervisor."""
 
 # A terminal or an operator may send these to the whole group; the supervisor passes them on.
-_IGNORED = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2})
+_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGUSR2})
 _HEARTBEAT = 1.0  # seconds
 _FAILED_TO_START = 3
 
@@ -75,10 +72,16 @@ class Worker(GunicornUVLoopWebWorker):
         except Exception:
             log.exception("worker.failed")
             self.exit_code = -1 if self.booted else _FAILED_TO_START
+        finally:
+            for number in TOLD_BY_SUPERVISOR:
+                self.loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     def _hear_signals(self) -> Signals:
-        told = Signals(asyncio.Event(), asyncio.Event())
-        self.loop.add_signal_handler(signal.SIGTERM, told.stop.set)
+        told = Signals(self.config.listen.end_worker, LastResort().within)
+        # All may be told at once, and those who were once more by the supervisor.
+        self.loop.add_signal_handler(signal.SIGTERM, told.tell_to_stop)
+        self.loop.add_signal_handler(signal.SIGQUIT, told.tell_to_end)
         self.loop.add_signal_handler(signal.SIGUSR1, told.reload.set)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
@@ -111,15 +114,16 @@ class _Work:
             session = await stack.enter_async_context(open_session(traces=traced.fetches))
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
-            api = Runner(
+            api = public(
                 keyturn.api,
-                shutdown_timeout=FINISH_REQUESTS,
-                log_requests=True,
-                proxies=config.listen.trusted_proxies,
+                config.listen,
+                workers=len(self._board.places),
                 connect=traced.connect,
             )
             await stack.enter_async_context(beside(self._live(keyturn, api)))
-            await self._answer_operators(keyturn, api, stack)
+            look_up = partial(self._look_up_numbers, keyturn, api)
+            operators = Operators(self._crew, self._place, keyturn, look_up=look_up)
+            await operators.listen(told, stack)
             reloads = obey_reloads(keyturn, told.reload, self._read, applied=self._applied)
             await stack.enter_async_context(beside(reloads))
             if not await self._unless_stopped(self._until_fit(keyturn, config.jwks.timeout)):
@@ -130,41 +134,15 @@ class _Work:
                 started = self._crew.started(Serving(keyturn, self._crew.addresses))
                 await stack.enter_async_context(beside(started))
             await told.stop.wait()
+            api.drain()
+            if self._has_supervisor():
+                await told.linger(config.listen.drain_delay)
             self._board.state[self._place] = GONE
-
-    async def _answer_operators(self, keyturn: Keyturn, api: Runner, stack: AsyncExitStack) -> None:
-        operations = partial(
-            operations_app,
-            lambda: keyturn.keys,
-            draining=self._told.stop.is_set,
-            metrics=self._metrics_page(keyturn, api),
-        )
-        local = private(operations())
-        path = self._crew.socket_of(self._place)
-        await stack.enter_async_context(
-            listening(local, lambda runner: [web.UnixSite(runner, path)], str(path))
-        )
-        siblings = Siblings(self._crew, self._place)
-        admin = private(operations(share=siblings.share))
-        await stack.enter_async_context(listening(admin, _shared(self._crew.ports.admin), "admin"))
-
-    def _metrics_page(self, keyturn: Keyturn, api: Runner) -> Callable[[Report], bytes]:
-        board = self._board
-        Changes(keyturn.metrics)  # the supervisor counts them, and here they are read
-
-        def write(report: Report) -> bytes:
-            self._look_up_numbers(keyturn, api)
-            pids = {str(each): int(board.pids[each]) for each in board.places if board.pids[each]}
-            workers = pids | {"supervisor": self._worker.ppid}
-            ready = {READY: report["status"] == "ready"}
-            return render(keyturn.metrics, now=ready, workers=workers)
-
-        return write
 
     def _look_up_numbers(self, keyturn: Keyturn, api: Runner) -> None:
         # Until it serves, what a worker lacks harms nobody.
         if self._board.state[self._place] == SERVING:
-            keyturn.look_up_numbers(active=api.active_requests)
+            keyturn.look_up_numbers(active=api.active_requests, connections=api.connections)
 
     async def _serve(self, api: Runner, stack: AsyncExitStack) -> None:
         def sites(runner: web.AppRunner) -> list[web.BaseSite]:
@@ -175,7 +153,10 @@ class _Work:
 
         address = ", ".join(self._crew.addresses)
         await stack.enter_async_context(beside(self._count(api)))
-        await stack.enter_async_context(listening(api, sites, address, give_up=GIVE_UP_REQUESTS))
+        at_once, give_up = self._told.at_once, self._worker.config.listen.give_up
+        await stack.enter_async_context(
+            listening(api, sites, address, at_once=at_once, give_up=give_up)
+        )
         self._board.pids[self._place] = os.getpid()
         self._board.state[self._place] = SERVING
         self._worker.booted = True
@@ -191,8 +172,11 @@ class _Work:
         self._wake_supervisor()
 
     def _wake_supervisor(self) -> None:
-        if os.getppid() == self._worker.ppid:
+        if self._has_supervisor():
             os.kill(self._worker.ppid, LOOK_AT_THE_BOARD)
+
+    def _has_supervisor(self) -> bool:
+        return bool(os.getppid() == self._worker.ppid)
 
     async def _live(self, keyturn: Keyturn, api: Runner) -> NoReturn:
         """Tell once a second that this worker lives; stop when nobody is there to see it."""
@@ -200,9 +184,9 @@ class _Work:
             self._look_up_numbers(keyturn, api)
             self._board.usable[self._place] = _usable(keyturn)
             self._board.beat(self._place)
-            if os.getppid() != self._worker.ppid:
+            if not self._has_supervisor():
                 shutil.rmtree(self._crew.directory, ignore_errors=True)
-                self._told.stop.set()
+                self._told.tell_to_stop()
             await asyncio.sleep(_HEARTBEAT)
 
     async def _count(self, api: Runner) -> NoReturn:
@@ -247,7 +231,3 @@ class _Work:
 
 def _usable(keyturn: Keyturn) -> int:
     return sum(each.is_usable for each in keyturn.keys)
-
-
-def _shared(sockets: list[socket.socket]) -> OpenSites:
-    return lambda runner: [SharedSite(runner, each) for each in sockets]

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from server.web import authenticated, post, public
-from server.web.patience import Patience
+from server.web.limits import Limits
 from tests.conftest import Client, MakeClient
 
 
@@ -23,6 +23,6 @@ def calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture
-async def hasty(make_client: MakeClient, haste: Patience) -> Client:
+async def hasty(make_client: MakeClient, haste: Limits) -> Client:
     rows = (post("/x", read_all, authenticated), post("/open", read_all, public))
-    return await make_client(rows, patience=haste)
+    return await make_client(rows, limits=haste)

@@ -9,7 +9,7 @@ from aiohttp import web
 from structlog.typing import EventDict
 
 from server.web import get, post, public
-from server.web.patience import Patience
+from server.web.limits import Limits
 from tests.conftest import Client, MakeClient
 from tests.fakes import settle
 from tests.raw import connected, send
@@ -18,11 +18,11 @@ from tests.web.conftest import read_all
 pytestmark = pytest.mark.usefixtures("calm")
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
-HASTE = Patience(idle=0.6, head=0.25, body=0.3, body_rate=10_000, tick=0.01)
+HASTE = Limits(idle_timeout=0.6, header_timeout=0.25, body_timeout=0.3)
 
 
 @pytest.fixture
-def haste() -> Patience:
+def haste() -> Limits:
     return HASTE
 
 
@@ -288,3 +288,17 @@ async def test_a_client_that_does_not_read_has_its_line_when_it_has_read(
         await reader.readexactly(32_000_000)
         await called.wait()
         assert [each["http.response.status_code"] for each in log] == [200]
+
+
+async def test_the_rest_of_a_body_is_not_waited_for_when_its_sender_has_gone(
+    client: Client,
+) -> None:
+    handler = client.server.handler
+    assert handler is not None
+    async with connected(client) as (reader, writer):
+        writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+
+    async with asyncio.timeout(5):
+        while handler.connections:  # noqa: ASYNC110 (the kernel tells nobody)
+            await asyncio.sleep(0)

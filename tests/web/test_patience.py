@@ -8,7 +8,7 @@ from aiohttp import web
 from structlog.typing import EventDict
 
 from server.web import post, public
-from server.web.patience import Patience
+from server.web.limits import Limits
 from tests.conftest import Client, KeyturnServer, MakeClient
 from tests.minting import token
 from tests.raw import connected, send
@@ -16,14 +16,14 @@ from tests.web.conftest import read_all
 
 pytestmark = pytest.mark.usefixtures("calm")
 
-HASTE = Patience(idle=0.5, head=0.2, body=0.15, body_rate=10_000, tick=0.01)
+HASTE = Limits(idle_timeout=0.5, header_timeout=0.2, body_timeout=0.15)
 BEARER = b"Authorization: Bearer " + token().encode() + b"\r\n"
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
 @pytest.fixture
-def haste() -> Patience:
+def haste() -> Limits:
     return HASTE
 
 
@@ -88,6 +88,12 @@ async def test_a_head_that_trickles_is_given_up_all_the_same(
                 await asyncio.sleep(0.001)
 
         assert [line["http.response.status_code"] for line in log] == [408]
+
+
+async def test_a_head_that_has_begun_has_its_own_time(make_client: MakeClient) -> None:
+    client = await make_client(limits=Limits(idle_timeout=0.05, header_timeout=0.2))
+
+    assert (await send(client, b"GET /x HTTP/1.1\r\n")).status == 408
 
 
 async def test_who_sends_nothing_is_let_go_without_a_word(
@@ -158,6 +164,19 @@ async def test_a_body_that_does_not_come_is_given_up(
         assert line["auth.outcome"] == "granted"
 
 
+async def test_a_body_that_trickles_is_given_up_all_the_same(
+    hasty: Client, log: list[EventDict]
+) -> None:
+    async with connected(hasty) as (_reader, writer):
+        writer.write(HEAD + BEARER + b"Content-Length: 1000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while not log:
+                writer.write(b"x")
+                await asyncio.sleep(0.005)
+
+        assert [line["http.response.status_code"] for line in log] == [408]
+
+
 async def test_a_burst_does_not_buy_a_long_silence(hasty: Client) -> None:
     async with connected(hasty) as (reader, writer):
         writer.write(HEAD + BEARER + b"Content-Length: 1000000\r\n\r\n" + b"x" * 900_000)
@@ -169,7 +188,7 @@ async def test_a_body_that_comes_fast_enough_is_waited_for(hasty: Client) -> Non
     async with connected(hasty) as (reader, writer):
         writer.write(b"POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
         loop = asyncio.get_running_loop()
-        end = loop.time() + 4 * HASTE.body
+        end = loop.time() + 4 * HASTE.body_timeout
         sent = 0
         while loop.time() < end:
             writer.write(b"x" * 100)
@@ -190,11 +209,11 @@ async def test_a_handler_may_take_its_time_between_two_reads(make_client: MakeCl
         await leave.wait()
         return await read_all(request)
 
-    client = await make_client((post("/open", slow, public),), patience=HASTE)
+    client = await make_client((post("/open", slow, public),), limits=HASTE)
     async with connected(client) as (reader, writer):
         writer.write(b"POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
         await entered.wait()
-        asyncio.get_running_loop().call_later(4 * HASTE.body, leave.set)
+        asyncio.get_running_loop().call_later(4 * HASTE.body_timeout, leave.set)
         await leave.wait()
         writer.write(b"ab")
 

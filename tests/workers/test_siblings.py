@@ -1,5 +1,6 @@
 """One answer of all workers, made of what each of them says."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,7 +88,11 @@ async def answering(crew: Crew, place: int, told: Report, asked: list[int]) -> A
     app.router.add_get(Question.READY, answer)
     app.router.add_post(Question.REFRESH, answer)
     path = crew.socket_of(place)
-    async with listening(private(app), lambda runner: [web.UnixSite(runner, path)], "a sibling"):
+
+    def sites(runner: web.AppRunner) -> list[web.BaseSite]:
+        return [web.UnixSite(runner, path)]
+
+    async with listening(private(app), sites, "a sibling", at_once=asyncio.Event()):
         yield
 
 

@@ -57,7 +57,7 @@ ROUTES = (*ROUTES, get("/who", who, public), get("/slow", slow, public))
 
 
 @contextmanager
-def two_workers(directory: Path) -> Iterator["Server"]:
+def two_workers(directory: Path, **listen: str) -> Iterator["Server"]:
     ports = Ports()
     (directory / "shop.py").write_text(SHOP, encoding="utf-8")
     server = Server(ports, directory)
@@ -66,6 +66,7 @@ def two_workers(directory: Path) -> Iterator["Server"]:
         "KEYTURN__LISTEN__WORKERS": "2",
         "KEYTURN__ROUTES": "shop:ROUTES",
         "TMPDIR": str(directory),
+        **{f"KEYTURN__LISTEN__{name.upper()}": value for name, value in listen.items()},
     }
     server.process = Process([sys.executable, "-c", KEYTURN], environ, directory)
     try:
@@ -117,6 +118,12 @@ class Server:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    async def until_answered(self, route: str, times: float) -> None:
+        """Wait until so many were counted, which they are when their answers are out."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.answered(route) != times:  # noqa: ASYNC110 (other processes)
+                await asyncio.sleep(0.02)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -203,9 +210,10 @@ async def test_connections_spread_and_a_token_is_good_with_all(server: Server) -
 async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Server) -> None:
     victim = (await server.workers())[0]
     token = await server.token()
+    counted = 4 + await server.answered("/api/private")
     for _ in range(4):
         await server.ask("/api/private", token)
-    counted = await server.answered("/api/private")
+    await server.until_answered("/api/private", counted)
     started = await server.counted("keyturn_worker_starts_total")
 
     os.kill(victim, signal.SIGKILL)
@@ -221,9 +229,7 @@ async def test_one_that_is_killed_is_replaced_while_requests_go_on(server: Serve
     assert replacement != victim
     assert server.process.err.count("greeted") == 1
     # What the dead had counted stays.
-    async with asyncio.timeout(PATIENCE):
-        while await server.answered("/api/private") != counted + 8:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await server.until_answered("/api/private", counted + 8)
     assert await server.counted("keyturn_worker_starts_total") == started + 1
     assert await server.counted("keyturn_workers") == 2
     assert await server.counted("keyturn_ready") == 1
@@ -319,20 +325,24 @@ async def test_what_has_begun_is_finished_and_operators_know(tmp_path: Path) -> 
     assert names[-1] == "server.stopped"
 
 
-async def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as server:
+async def test_they_go_on_for_a_while_and_wait_for_nobody_when_told_again(tmp_path: Path) -> None:
+    with two_workers(tmp_path, drain_delay="1h", shutdown_timeout="1h") as server:
         await server.workers()
         slow = asyncio.create_task(server.ask("/slow"))
         while not (tmp_path / "begun").exists():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-        server.signal(signal.SIGINT)
+        os.killpg(server.process.popen.pid, signal.SIGTERM)  # as some who stop us do
         await asyncio.to_thread(server.process.wait_for, "server.stopping")
+        status, body = await server.operate("GET", "/readyz")
+        assert (status, body["status"]) == (503, "draining")
+        assert [(await server.ask("/who"))[0] for _ in range(4)] == [200] * 4
         server.signal(signal.SIGINT)
 
         assert await asyncio.to_thread(server.process.ended) == 0
         with pytest.raises(ClientConnectionError):
             await slow
+    assert "/slow" in [each.get("url.path") for each in server.process.events], "it has its line"
 
 
 async def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
