@@ -27,7 +27,7 @@ $(VENV)/dev.stamp: deploy/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
-.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance log-page lock clean fuzz bench bench-deps soak
+.PHONY: help run token test check lint format types imports dependencies test-all-pythons test-interop conformance log-page lock clean fuzz bench bench-deps soak deploy-check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -103,6 +103,9 @@ bench-deps: .venv-bench/stamp ## install what make bench measures against, and w
 test-interop: $(VENV)/dev.stamp ## run against an issuer that is not ours (needs Node)
 	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/interop; fi
 	@$(BIN)/python -m pytest -q -rs -m interop tests/interop
+
+deploy-check: ## install as deploy/Dockerfile does, serve from what is read-only, stop: half a minute
+	@PYTHON=$(PYTHON) deploy/check.sh
 
 conformance: $(VENV)/dev.stamp ## write docs/conformance.md anew, from the table that tests it
 	@$(BIN)/python -m tests.conformance.page

@@ -19,20 +19,43 @@ from tests.processes import ENVIRONMENT, ROOT, Ports, running
 KEYS = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
 ANSWERS = (ROOT / "docs/answers.md").read_text(encoding="utf-8")
 EXPLAIN = (ROOT / "docs/explain.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 
 
-def test_the_commands_of_the_page_on_keys_do_what_it_says() -> None:
+def on(ports: Ports, text: str) -> str:
+    """The same, of a server on other ports."""
+    return text.replace(":3011", f":{ports.issuer}").replace(":3012", f":{ports.admin}")
+
+
+def printed(ports: Ports, command: str) -> str:
+    done = subprocess.run(  # noqa: S602 (our own pages)
+        on(ports, command).replace(".venv/bin/keyturn", f"{sys.executable} -m server"),
+        shell=True,
+        cwd=ROOT,
+        env=ENVIRONMENT | ports.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def shown(page: str) -> list[tuple[str, str]]:
+    """The commands of *page*, each with the line that it prints; an … is anything."""
+    lines = iter(line.strip() for line in page.splitlines())
+    return [(line.removeprefix("$ "), next(lines)) for line in lines if line.startswith("$ ")]
+
+
+def test_the_commands_of_the_pages_on_operations_and_keys_do_what_they_say() -> None:
     ports = Ports()
-    commands = re.findall(r"^\$ (.*)$", KEYS, re.MULTILINE)
     with running(environ=ports.environ) as process:
         process.wait_for("# 403")
-        answers = []
-        for each in commands:
-            command = each.replace(":3011", f":{ports.issuer}").replace(":3012", f":{ports.admin}")
-            done = subprocess.run(  # noqa: S602 (our own page)
-                command, shell=True, capture_output=True, text=True, timeout=60, check=True
-            )
-            answers.append(json.loads(done.stdout))
+        for command, line in shown(OPERATIONS):
+            pattern = re.escape(on(ports, line)).replace("…", ".*")
+            assert re.fullmatch(pattern, printed(ports, command)), command
+        commands = re.findall(r"^\$ (.*)$", KEYS, re.MULTILINE)
+        answers = [json.loads(printed(ports, each)) for each in commands]
         assert process.stop() == 0
 
     asked, fault, refused, rotated, revoked = answers

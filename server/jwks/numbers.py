@@ -8,8 +8,6 @@ from server.jwks.snapshot import State, Status
 from server.metrics import Across, Family, Metrics
 from server.shared_numbers import NOTHING, Cell, Kind
 
-_ISSUER = ("issuer",)
-
 FETCHES = Family(
     "keyturn_jwks_fetches",
     "Questions to an issuer for its keys.",
@@ -23,27 +21,27 @@ UNKNOWN_KEYS = Family(
     ("issuer", "outcome"),
 )
 KEYS = Family(
-    "keyturn_jwks_keys", "Keys that are held of an issuer.", Kind.GAUGE, _ISSUER, Across.LEAST
+    "keyturn_jwks_keys", "Keys that are held of an issuer.", Kind.GAUGE, ("issuer",), Across.LEAST
 )
 AGE = Family(
     "keyturn_jwks_age_seconds",
     "Since the keys that are held were asked for.",
     Kind.GAUGE,
-    _ISSUER,
+    ("issuer",),
     Across.MOST,
 )
 TIME_LEFT = Family(
     "keyturn_jwks_time_left_seconds",
     "Until the keys that are held are believed no longer.",
     Kind.GAUGE,
-    _ISSUER,
+    ("issuer",),
     Across.LEAST,
 )
 STALE = Family(
-    "keyturn_jwks_stale", "1 unless the keys are fresh.", Kind.GAUGE, _ISSUER, Across.MOST
+    "keyturn_jwks_stale", "1 unless the keys are fresh.", Kind.GAUGE, ("issuer",), Across.MOST
 )
 GENERATION = Family(
-    "keyturn_jwks_generation", "Changes of the key set.", Kind.GAUGE, _ISSUER, Across.MOST
+    "keyturn_jwks_generation", "Changes of the key set.", Kind.GAUGE, ("issuer",), Across.MOST
 )
 
 
