@@ -316,7 +316,8 @@ async def main(environ):
     async with tracing(environ) as traced, open_session(traces=traced.fetches) as session:
         keyturn = Keyturn(config, session)
         api = Runner(keyturn.api, shutdown_timeout=1, log_requests=True, connect=traced.connect)
-        async with listening(api, on_port("127.0.0.1", 0, "x"), "x"), ClientSession() as client:
+        sites, at_once = on_port("127.0.0.1", 0, "x"), asyncio.Event()
+        async with listening(api, sites, "x", at_once=at_once), ClientSession() as client:
             url = "http://%s:%d/api/private" % api.addresses[0]
             async with client.get(url, headers=issuer.bearer()) as answer:
                 assert answer.status == 200

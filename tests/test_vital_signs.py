@@ -176,10 +176,12 @@ async def test_the_state_of_the_server_is_found(server: Server) -> None:
     changes.starts.add()
     changes.rejected.add(2)
 
-    found = await server.scrape("keyturn_ready", "keyturn_workers", "keyturn_worker_", "keyturn_c")
+    found = await server.scrape("keyturn_ready", "keyturn_workers", "keyturn_worker_", "keyturn_co")
     build = await server.scrape("keyturn_build", "process_resident")
 
     assert found == {
+        "keyturn_connections": 0,
+        "keyturn_connections_refused_total": 0,
         "keyturn_ready": 0,
         "keyturn_workers": 1,
         "keyturn_worker_starts_total": 1,

@@ -106,7 +106,6 @@ class _Work:
         self._reading = self._board.applied[self._place]
 
     async def do(self) -> None:
-        log = structlog.get_logger()
         config, told = self._worker.config, self._told
         async with AsyncExitStack() as stack:
             # As in serving: what is entered last is left first.
@@ -114,12 +113,8 @@ class _Work:
             session = await stack.enter_async_context(open_session(traces=traced.fetches))
             keyturn = Keyturn(config, session, Metrics(self._crew.numbers, slot=self._place))
             stack.push_async_callback(keyturn.close)
-            api = public(
-                keyturn.api,
-                config.listen,
-                workers=len(self._board.places),
-                connect=traced.connect,
-            )
+            workers = len(self._board.places)
+            api = public(keyturn.api, config.listen, workers=workers, connect=traced.connect)
             await stack.enter_async_context(beside(self._live(keyturn, api)))
             look_up = partial(self._look_up_numbers, keyturn, api)
             operators = Operators(self._crew, self._place, keyturn, look_up=look_up)
@@ -129,7 +124,8 @@ class _Work:
             if not await self._unless_stopped(self._until_fit(keyturn, config.jwks.timeout)):
                 return
             await self._serve(api, stack)
-            log.info("worker.started", pid=os.getpid())
+            look_up()
+            structlog.get_logger().info("worker.started", pid=os.getpid())
             if self._worker.is_first:
                 started = self._crew.started(Serving(keyturn, self._crew.addresses))
                 await stack.enter_async_context(beside(started))
