@@ -42,7 +42,7 @@ class KeyturnServer(TestServer):
         assert isinstance(self.app, web.Application)
         return Runner(
             self.app,
-            shutdown_timeout=1,
+            shutdown_timeout=0.1,
             log_requests=True,
             limits=self.limits,
             room=self.limits.max_connections,

@@ -227,40 +227,17 @@ ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public))
 """
 
 
-def write_shop(directory: Path) -> Path:
-    (directory / "shop.py").write_text(SHOP, encoding="utf-8")
-    (directory / "config.yaml").write_text(
-        "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
-    )
-    return directory
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    return write_shop(tmp_path)
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
+    )
+    return tmp_path
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A server told to stop in a request without end: it takes ten seconds, while others run."""
-    ports = Ports()
+async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Path) -> None:
     environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
-    with running(environ=environ, cwd=write_shop(tmp_path_factory.mktemp("shop"))) as process:
-        process.wait_for("server.started")
-        with socket.create_connection(("127.0.0.1", ports.api)) as connection:
-            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
-            process.wait_for("begun")
-            os.kill(process.popen.pid, signal.SIGTERM)
-            yield process
-
-
-async def test_it_goes_on_for_a_while_and_finishes_what_has_begun_before_the_end(
-    ports: Ports, shop: Path
-) -> None:
-    environ = ports.environ | {
-        "KEYTURN__ROUTES": "shop:ROUTES",
-        "KEYTURN__LISTEN__DRAIN_DELAY": "3s",
-    }
     with running(environ=environ, cwd=shop) as process:
         process.wait_for("server.started")
         async with ClientSession() as session:
@@ -273,17 +250,17 @@ async def test_it_goes_on_for_a_while_and_finishes_what_has_begun_before_the_end
 
             status, body = await keyturn.ready()
             assert (status, body["status"]) == (503, "draining")
-            async with session.get(f"http://127.0.0.1:{ports.api}/nothing") as answer:
-                assert answer.status == 404, "connections are taken"
-                assert answer.headers["Connection"] == "close", "and not kept"
             (shop / "go").touch()
             assert await slow == 200
         assert await asyncio.to_thread(process.ended) == 0
 
 
-async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
+async def test_it_goes_on_for_a_while_and_waits_for_nobody_when_told_again(
+    ports: Ports, shop: Path
+) -> None:
     environ = ports.environ | {
         "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__DRAIN_DELAY": "1h",
         "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "1h",
     }
     with running(environ=environ, cwd=shop) as process:
@@ -295,6 +272,11 @@ async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
 
             os.kill(process.popen.pid, signal.SIGTERM)
             await asyncio.to_thread(process.wait_for, "server.stopping")
+            status, body = await keyturn.ready()
+            assert (status, body["status"]) == (503, "draining")
+            async with session.get(f"http://127.0.0.1:{ports.api}/nothing") as answer:
+                assert answer.status == 404, "connections are taken"
+                assert answer.headers["Connection"] == "close", "and not kept"
             os.kill(process.popen.pid, signal.SIGINT)
 
             assert await asyncio.to_thread(process.ended) == 0
@@ -304,8 +286,20 @@ async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
     assert any('"url.path":"/stuck"' in line for line in process.out), "it has its line"
 
 
-async def test_what_never_ends_does_not_keep_the_process(stuck: Process) -> None:
-    assert await asyncio.to_thread(stuck.ended) == 0
+async def test_what_never_ends_does_not_keep_the_process(ports: Ports, shop: Path) -> None:
+    environ = ports.environ | {
+        "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "0.1s",
+    }
+    with running(environ=environ, cwd=shop) as process:
+        process.wait_for("server.started")
+        with socket.create_connection(("127.0.0.1", ports.api)) as connection:
+            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+            await asyncio.to_thread(process.wait_for, "begun")
+
+            os.kill(process.popen.pid, signal.SIGTERM)
+
+            assert await asyncio.to_thread(process.ended) == 0
 
 
 async def test_a_signal_while_greeting_is_obeyed(ports: Ports) -> None:
