@@ -208,6 +208,7 @@ async def test_both_servers_end_cleanly(keyturn: Keyturn, number: int) -> None:
 
 SHOP = """
 import asyncio
+import threading
 import time
 from pathlib import Path
 from aiohttp import web
@@ -223,7 +224,11 @@ async def stuck(_request):
     print("begun", flush=True)
     await asyncio.to_thread(time.sleep, 60)
 
-ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public))
+async def leave(_request):
+    threading.Thread(target=time.sleep, args=[60]).start()
+    return web.Response(text="done")
+
+ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public), get("/leave", leave, public))
 """
 
 
@@ -286,20 +291,19 @@ async def test_it_goes_on_for_a_while_and_waits_for_nobody_when_told_again(
     assert any('"url.path":"/stuck"' in line for line in process.out), "it has its line"
 
 
-async def test_what_never_ends_does_not_keep_the_process(ports: Ports, shop: Path) -> None:
+async def test_a_thread_that_a_handler_has_left_does_not_keep_the_process(
+    ports: Ports, shop: Path
+) -> None:
     environ = ports.environ | {
         "KEYTURN__ROUTES": "shop:ROUTES",
         "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "0.1s",
     }
     with running(environ=environ, cwd=shop) as process:
         process.wait_for("server.started")
-        with socket.create_connection(("127.0.0.1", ports.api)) as connection:
-            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
-            await asyncio.to_thread(process.wait_for, "begun")
+        async with ClientSession() as session:
+            assert await Keyturn(session, ports, process).status("/leave") == 200
 
-            os.kill(process.popen.pid, signal.SIGTERM)
-
-            assert await asyncio.to_thread(process.ended) == 0
+        assert await asyncio.to_thread(process.stop) == 0
 
 
 async def test_a_signal_while_greeting_is_obeyed(ports: Ports) -> None:
