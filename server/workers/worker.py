@@ -188,8 +188,7 @@ class _Work:
     async def _count(self, api: Runner) -> NoReturn:
         """Tell how many clients have left: those that come are counted when they do."""
         while True:
-            if api.server is not None:
-                self._tell(len(api.server.connections))
+            self._tell(api.connections)
             await asyncio.sleep(_HEARTBEAT)
 
     async def _until_fit(self, keyturn: Keyturn, timeout: float) -> None:
