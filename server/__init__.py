@@ -20,9 +20,9 @@ log_libraries, log_redaction
 log_repeats, throttle   warnings that come again and again, counted
 log_writer, log_output  its way out, which nobody waits for
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
-tracing, span_export     where spans go, if the environment asks for any
-serving, listening, open_files, reloading
-                        ports, stopping; the configuration read again on the way
+tracing, span_export    where spans go, if the environment asks for any
+serving, listening, open_files, stopping, reloading
+                        ports, and how it ends; the configuration read again on the way
 workers/                several processes that serve the same, and who keeps them
 cli, terminal           the commands; what is printed
 checking                what ``keyturn check`` says of each issuer

@@ -60,12 +60,10 @@ class Repeats:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget all that was counted: what is to be done in a process that was forked off."""
+        """Forget counts and locks: what is to be done in a process that was forked off."""
         # Reentrant, because what is collected in the midst of it may log a warning.
         self._lock = threading.RLock()
-        self._kinds: OrderedDict[Kind, _Count] = OrderedDict()
-        self._others = _Count(self._now)
-        self._looked_at = self._now()
+        self._forget()
 
     def __call__(self, _logger: object, level: str, event: Event) -> Event:
         """
@@ -106,8 +104,13 @@ class Repeats:
         """Tell of all that were held back."""
         with self._lock:
             held_back = [(kind, each.throttle.take_held_back()) for kind, each in self._all()]
-            self.start_afresh()
+            self._forget()
         self._tell_all(held_back)
+
+    def _forget(self) -> None:
+        self._kinds: OrderedDict[Kind, _Count] = OrderedDict()
+        self._others = _Count(self._now)
+        self._looked_at = self._now()
 
     def _count_of(self, kind: Kind) -> "_Count":
         if kind not in self._kinds:

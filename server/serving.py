@@ -16,18 +16,12 @@ from server.app import Keyturn
 from server.config import Config
 from server.dev_issuer.endpoints import DevIssuer
 from server.jwks.connection import open_session
-from server.listening import (
-    OpenSites,
-    listening,
-    on_port,
-    private,
-    public,
-)
+from server.listening import OpenSites, listening, on_port, private, public
 from server.metrics import Metrics
 from server.open_files import allow_files_for
 from server.reloading import obey_reloads, tell_reloaded
 from server.settings import base_url
-from server.stopping import LastResort, Signals, StopSettings
+from server.stopping import Signals, StopSettings, end_within
 from server.tracing import tracing
 from server.vital_signs import READY, Changes
 from server.web.listener import Runner
@@ -50,8 +44,7 @@ def run(
     settings: StopSettings = _USUAL_STOP,
 ) -> None:
     """Run *main* on the fastest event loop there is, until it is told to stop."""
-    last_resort = LastResort()
-    signals = Signals(settings.end, last_resort.within)
+    signals = Signals(settings.end, end_within)
     had_terminal = os.isatty(0)
 
     def hang_up() -> None:
@@ -73,7 +66,6 @@ def run(
             runner.run(until_stopped())
     finally:
         logs.close()
-    last_resort.cancel()
 
 
 async def serve(

@@ -61,32 +61,23 @@ class StopSettings(Settings):
         return self.drain_delay + self.shutdown_timeout + _WAIT_FOR_WORKERS
 
 
-class LastResort:
+def end_within(seconds: float) -> None:
     """
-    Ends the process by a thread of its own.
+    End the process in so many seconds at the latest, by a thread of its own.
 
-    A thread that a handler has left running would keep the process for as long as it likes.
+    A thread that a handler has left running would keep the process for as long as it likes, also
+    after all else has ended: nothing takes this back.
     """
-
-    def __init__(self) -> None:
-        self._timers: list[threading.Timer] = []
-
-    def within(self, seconds: float) -> None:
-        """End the process in so many seconds at the latest."""
-        timer = threading.Timer(seconds, _end)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
-
-    def cancel(self) -> None:
-        """Leave it to itself."""
-        for each in self._timers:
-            each.cancel()
+    timer = threading.Timer(seconds, _end)
+    timer.daemon = True
+    timer.start()
 
 
 def _end() -> None:
-    logs.close(_LAST_LINES)
-    os._exit(0)
+    try:
+        logs.close(_LAST_LINES)
+    finally:
+        os._exit(0)
 
 
 class Signals:

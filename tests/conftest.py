@@ -1,5 +1,6 @@
 """What tests ask for by name."""
 
+import logging
 import shutil
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,7 @@ from structlog.typing import EventDict
 
 from server.app import Rules, create_api
 from server.config import Config
+from server.log_libraries import LibraryHandler
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings
@@ -42,7 +44,7 @@ class KeyturnServer(TestServer):
         assert isinstance(self.app, web.Application)
         return Runner(
             self.app,
-            shutdown_timeout=1,
+            shutdown_timeout=0.1,
             log_requests=True,
             limits=self.limits,
             room=self.limits.max_connections,
@@ -145,3 +147,6 @@ def _logging_is_as_it_was() -> Iterator[None]:
     with warnings.catch_warnings():
         yield
     structlog.reset_defaults()
+    root = logging.getLogger()
+    for each in [each for each in root.handlers if isinstance(each, LibraryHandler)]:
+        root.removeHandler(each)

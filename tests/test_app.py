@@ -225,6 +225,7 @@ async def test_both_servers_end_cleanly(keyturn: Keyturn, number: int) -> None:
 
 SHOP = """
 import asyncio
+import threading
 import time
 from pathlib import Path
 from aiohttp import web
@@ -240,44 +241,25 @@ async def stuck(_request):
     print("begun", flush=True)
     await asyncio.to_thread(time.sleep, 60)
 
-ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public))
+async def leave(_request):
+    threading.Thread(target=time.sleep, args=[60]).start()
+    return web.Response(text="done")
+
+ROUTES = (get("/slow", slow, public), get("/stuck", stuck, public), get("/leave", leave, public))
 """
-
-
-def write_shop(directory: Path) -> Path:
-    (directory / "shop.py").write_text(SHOP, encoding="utf-8")
-    (directory / "config.yaml").write_text(
-        "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
-    )
-    return directory
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    return write_shop(tmp_path)
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "audience: a\nroutes: shop:ROUTES\ndev_issuer: {enabled: true}", encoding="utf-8"
+    )
+    return tmp_path
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A server told to stop in a request without end: it takes ten seconds, while others run."""
-    ports = Ports()
+async def test_what_has_begun_is_finished_before_the_end(ports: Ports, shop: Path) -> None:
     environ = ports.environ | {"KEYTURN__ROUTES": "shop:ROUTES"}
-    with running(environ=environ, cwd=write_shop(tmp_path_factory.mktemp("shop"))) as process:
-        process.wait_for("server.started")
-        with socket.create_connection(("127.0.0.1", ports.api)) as connection:
-            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
-            process.wait_for("begun")
-            os.kill(process.popen.pid, signal.SIGTERM)
-            yield process
-
-
-async def test_it_goes_on_for_a_while_and_finishes_what_has_begun_before_the_end(
-    ports: Ports, shop: Path
-) -> None:
-    environ = ports.environ | {
-        "KEYTURN__ROUTES": "shop:ROUTES",
-        "KEYTURN__LISTEN__DRAIN_DELAY": "3s",
-    }
     with running(environ=environ, cwd=shop) as process:
         process.wait_for("server.started")
         async with ClientSession() as session:
@@ -290,17 +272,17 @@ async def test_it_goes_on_for_a_while_and_finishes_what_has_begun_before_the_end
 
             status, body = await keyturn.ready()
             assert (status, body["status"]) == (503, "draining")
-            async with session.get(f"http://127.0.0.1:{ports.api}/nothing") as answer:
-                assert answer.status == 404, "connections are taken"
-                assert answer.headers["Connection"] == "close", "and not kept"
             (shop / "go").touch()
             assert await slow == 200
         assert await asyncio.to_thread(process.ended) == 0
 
 
-async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
+async def test_it_goes_on_for_a_while_and_waits_for_nobody_when_told_again(
+    ports: Ports, shop: Path
+) -> None:
     environ = ports.environ | {
         "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__DRAIN_DELAY": "1h",
         "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "1h",
     }
     with running(environ=environ, cwd=shop) as process:
@@ -312,6 +294,11 @@ async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
 
             os.kill(process.popen.pid, signal.SIGTERM)
             await asyncio.to_thread(process.wait_for, "server.stopping")
+            status, body = await keyturn.ready()
+            assert (status, body["status"]) == (503, "draining")
+            async with session.get(f"http://127.0.0.1:{ports.api}/nothing") as answer:
+                assert answer.status == 404, "connections are taken"
+                assert answer.headers["Connection"] == "close", "and not kept"
             os.kill(process.popen.pid, signal.SIGINT)
 
             assert await asyncio.to_thread(process.ended) == 0
@@ -321,8 +308,19 @@ async def test_told_twice_it_waits_for_nobody(ports: Ports, shop: Path) -> None:
     assert any('"url.path":"/stuck"' in line for line in process.out), "it has its line"
 
 
-async def test_what_never_ends_does_not_keep_the_process(stuck: Process) -> None:
-    assert await asyncio.to_thread(stuck.ended) == 0
+async def test_a_thread_that_a_handler_has_left_does_not_keep_the_process(
+    ports: Ports, shop: Path
+) -> None:
+    environ = ports.environ | {
+        "KEYTURN__ROUTES": "shop:ROUTES",
+        "KEYTURN__LISTEN__SHUTDOWN_TIMEOUT": "0.1s",
+    }
+    with running(environ=environ, cwd=shop) as process:
+        process.wait_for("server.started")
+        async with ClientSession() as session:
+            assert await Keyturn(session, ports, process).status("/leave") == 200
+
+        assert await asyncio.to_thread(process.stop) == 0
 
 
 async def test_a_signal_while_greeting_is_obeyed(ports: Ports) -> None:

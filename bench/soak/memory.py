@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WARM_UP = 120.0
+WARM_UP = 120.0  # seconds
 _MIB = 1 << 20
 _HOUR = 3600
 

@@ -12,12 +12,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+from bench.soak.memory import WARM_UP
+
 # Read on white and on black alike.
 _INK = "#7d8590"
 _WORKER, _SUPERVISOR, _TREND = "#2f81f7", "#a371f7", "#d29922"
 _ROWS = ("rotation", "issuer", "reload", "worker killed", "nobody reads")
 _MIB = 1 << 20
-_WARM_UP = 2.0
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
@@ -49,7 +50,7 @@ def _draw_memory(axes: Any, found: dict[str, Any]) -> None:
     axes.plot(minutes, worker, color=_WORKER, label="the worker that is left alone")
     supervisor = [size / _MIB for _, _, size in found["memory"]]
     axes.plot(minutes, supervisor, color=_SUPERVISOR, label="the supervisor")
-    warm = [(at, size) for at, size in zip(minutes, worker, strict=True) if at >= _WARM_UP]
+    warm = [(at, size) for at, size in zip(minutes, worker, strict=True) if at >= WARM_UP / 60]
     if warm:
         middle = sum(at for at, _ in warm) / len(warm)
         mean = sum(size for _, size in warm) / len(warm)

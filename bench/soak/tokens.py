@@ -4,7 +4,6 @@ import itertools
 import json
 import random
 import time
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +88,7 @@ class OwnIssuer:
         parts = [base64url(json.dumps(each).encode()) for each in (head, claims)]
         signing_input = ".".join(parts).encode()
         signature = self._private.sign(signing_input, padding.PKCS1v15(), SHA256())
-        return f"{signing_input.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+        return f"{signing_input.decode()}.{base64url(signature)}"
 
 
 class Traffic:

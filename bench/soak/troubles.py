@@ -42,7 +42,6 @@ class Troubles:
     Attributes:
         done: what was done, and when.
         kills: when a worker was killed, and which.
-        unread: from when to when nobody read the log.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class Troubles:
         self._fresh: list[str] = []
         self.done: list[Line] = []
         self.kills: list[tuple[float, int]] = []
-        self.unread: list[tuple[float, float]] = []
 
     async def prepare(self) -> None:
         """Have tokens to begin with."""
@@ -176,10 +174,8 @@ class Troubles:
         async with self._reading:
             self._server.log.stop_reading()
             self._note(f"nobody reads the log for {seconds} s")
-            began = time()
             await asyncio.sleep(seconds)
             self._server.log.read_on()
-            self.unread.append((began, time()))
             await asyncio.sleep(_SETTLE)
         await asyncio.Event().wait()
 

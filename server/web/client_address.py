@@ -109,6 +109,9 @@ class Proxies:
 
     def _walk(self, address: str, entries: list[str]) -> str:
         for entry in reversed(entries):
+            # What is too long for an address must not be remembered either.
+            if len(entry) > _LONGEST:
+                return address
             found, is_trusted = self._judge(entry)
             if not found:
                 return address
@@ -126,7 +129,7 @@ class Proxies:
 
 
 def _address_in(text: str) -> IPv4Address | IPv6Address | None:
-    if len(text) > _LONGEST or (node := _NODE.fullmatch(text)) is None:
+    if (node := _NODE.fullmatch(text)) is None:
         return None
     try:
         address = ip_address(node[1] or node[2] or node[3])

@@ -77,8 +77,8 @@ class ServerSpans:
         End *span*.
 
         Args:
-            address: of the client.
             status: of the answer, if there was one.
+            address: of the client.
             fault: why there was none: the name of an exception's type.
         """
         if span.is_recording():

@@ -84,7 +84,9 @@ def merge(reports: Sequence[Report], *, complete: bool, draining: bool) -> Repor
         complete: whether those have reported who have to.
         draining: whether all have been told to stop.
     """
-    ready = complete and all(each["status"] == "ready" for each in reports)
+    # One that alone was told to stop still serves; it is about to be replaced, and is not missed.
+    states = {each["status"] for each in reports}
+    ready = complete and "ready" in states and states <= {"ready", "draining"}
     rows: dict[str, list[dict[str, Any]]] = {}
     for report in reports:
         for row in report["issuers"]:

@@ -22,7 +22,7 @@ from server.logs import LogSettings
 from server.metrics import Metrics
 from server.reloading import obey_reloads
 from server.serving import Serving, beside
-from server.stopping import LastResort, Signals
+from server.stopping import Signals, end_within
 from server.tracing import tracing
 from server.web.acceptor import SharedSite, is_anothers
 from server.web.listener import Runner
@@ -78,7 +78,7 @@ class Worker(GunicornUVLoopWebWorker):
                 signal.signal(number, signal.SIG_IGN)
 
     def _hear_signals(self) -> Signals:
-        told = Signals(self.config.listen.end_worker, LastResort().within)
+        told = Signals(self.config.listen.end_worker, end_within)
         # All may be told at once, and those who were once more by the supervisor.
         self.loop.add_signal_handler(signal.SIGTERM, told.tell_to_stop)
         self.loop.add_signal_handler(signal.SIGQUIT, told.tell_to_end)
@@ -188,8 +188,7 @@ class _Work:
     async def _count(self, api: Runner) -> NoReturn:
         """Tell how many clients have left: those that come are counted when they do."""
         while True:
-            if api.server is not None:
-                self._tell(len(api.server.connections))
+            self._tell(api.connections)
             await asyncio.sleep(_HEARTBEAT)
 
     async def _until_fit(self, keyturn: Keyturn, timeout: float) -> None:

@@ -4,14 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.metrics import Metrics
 from server.web.metrics_page import render
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT
 
 _ENDINGS = {"COUNTER": ["_total"], "GAUGE": [""], "HISTOGRAM": ["_bucket", "_count", "_sum"]}
 _OF_THE_TARGET = {"job", "instance"}

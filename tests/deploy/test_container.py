@@ -12,8 +12,7 @@ from types import ModuleType
 import pytest
 
 from server.config import load
-from tests.deploy.exposed import ROOT
-from tests.processes import free_ports
+from tests.processes import ROOT, free_ports
 
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text("utf-8")
 SCRIPTS = sorted((ROOT / "deploy").glob("*.sh"))

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.exposed import ROOT, exposed, named, wrong_labels
+from tests.deploy.exposed import exposed, named, wrong_labels
 from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.test_rules import RULES
+from tests.processes import ROOT
 
 BOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/keyturn.json").read_text("utf-8"))
 PANELS: list[dict[str, Any]] = BOARD["panels"]

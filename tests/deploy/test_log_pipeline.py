@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.exposed import ROOT
+from tests.processes import ROOT
 
 VECTOR: dict[str, Any] = yaml.safe_load((ROOT / "deploy/vector.yaml").read_text("utf-8"))
 

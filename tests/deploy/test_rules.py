@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.exposed import ROOT, exposed, named, wrong_labels
+from tests.deploy.exposed import exposed, named, wrong_labels
 from tests.deploy.promtool import needs_promtool, promtool
+from tests.processes import ROOT
 
 FOLDER = ROOT / "deploy/prometheus"
 RULES: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.exposed import ROOT
+from tests.processes import ROOT
 
 UNIT = ROOT / "deploy/keyturn.service"
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")

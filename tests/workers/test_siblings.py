@@ -78,6 +78,13 @@ def test_it_is_ready_only_when_all_are_there_and_nobody_is_to_stop() -> None:
     assert merge(told, complete=True, draining=True)["status"] == "draining"
 
 
+def test_one_worker_that_was_told_to_stop_leaves_the_server_ready_while_others_serve() -> None:
+    leaving = report(row(), status="draining")
+
+    assert merge([leaving, report(row())], complete=True, draining=False)["status"] == "ready"
+    assert merge([leaving], complete=True, draining=False)["status"] == "not_ready"
+
+
 @asynccontextmanager
 async def answering(crew: Crew, place: int, told: Report, asked: list[int]) -> AsyncIterator[None]:
     async def answer(_request: web.Request) -> web.Response:
