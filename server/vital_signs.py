@@ -58,7 +58,12 @@ class Changes:
     """What happens to a server as a whole, counted by whoever sees to it."""
 
     def __init__(self, metrics: Metrics) -> None:
-        metrics.declare(_STARTS, _RELOADS)
+        self.declare(metrics)
         self.starts = metrics.counter(_STARTS)
         self.applied = metrics.counter(_RELOADS, "applied")
         self.rejected = metrics.counter(_RELOADS, "rejected")
+
+    @staticmethod
+    def declare(metrics: Metrics) -> None:
+        """Have *metrics* tell what another process counts."""
+        metrics.declare(_STARTS, _RELOADS)

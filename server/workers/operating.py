@@ -33,7 +33,7 @@ class Operators:
         self._place = place
         self._keyturn = keyturn
         self._look_up = look_up
-        Changes(keyturn.metrics)  # the supervisor counts them, and here they are read
+        Changes.declare(keyturn.metrics)  # the supervisor counts them
 
     async def listen(self, told: Signals, stack: AsyncExitStack) -> None:
         """Listen for operators and for siblings until *stack* is left."""
