@@ -1,6 +1,7 @@
 """The configuration read again while requests run: all of it is applied, or nothing."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -59,6 +60,10 @@ def tell_reloaded(fresh: Config, *, instead_of: Config, threaded: bool = True) -
     Args:
         threaded: as ``logs.configure`` has it.
     """
+    # Whoever asked for a reload is told of it, if either level has it so.
+    was_told = structlog.get_logger().is_enabled_for(logging.INFO)
+    if not was_told:
+        logs.configure(fresh.logging, threaded=threaded)
     structlog.get_logger().info(
         "config.reloaded",
         issuers=[each.issuer for each in fresh.issuers],
@@ -66,5 +71,5 @@ def tell_reloaded(fresh: Config, *, instead_of: Config, threaded: bool = True) -
             name for name in PINNED if getattr(fresh, name) != getattr(instead_of, name)
         ],
     )
-    # Last: whoever asked for a reload is told of it.
-    logs.configure(fresh.logging, threaded=threaded)
+    if was_told:
+        logs.configure(fresh.logging, threaded=threaded)

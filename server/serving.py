@@ -142,13 +142,13 @@ async def _open(
     host, port = config.admin.host, config.admin.port
     site = on_port(host, port, "admin.port")
     await stack.enter_async_context(
-        listening(admin, site, f"{host}:{port}", at_once=signals.at_once)
+        listening(admin, site, base_url(host, port), at_once=signals.at_once)
     )
     host, port = config.listen.host, config.listen.port
     site = on_port(host, port, "listen.port")
     await stack.enter_async_context(
         listening(
-            api, site, f"{host}:{port}", at_once=signals.at_once, give_up=config.listen.give_up
+            api, site, base_url(host, port), at_once=signals.at_once, give_up=config.listen.give_up
         )
     )
     addresses = tuple(base_url(host, port) for host, port, *_ in api.addresses)
@@ -198,7 +198,7 @@ async def dev_issuer(
     """
     settings = config.dev_issuer
     issuer = await DevIssuer.create(settings, config.dev_audiences)
-    address = f"{settings.host}:{settings.port}"
+    address = base_url(settings.host, settings.port)
     async with listening(private(issuer.app()), open_sites, address, at_once=at_once):
         yield
 

@@ -282,5 +282,7 @@ async def test_all_else_that_can_be_changed_is(server_to_stop: Server) -> None:
     assert told["needs_restart"] == ["listen"]
     before = len(server.process.out)
     assert await server.status(mine) == 200
+    told = await server.reload(issuers=[ours()])
+    assert told["event"] == "config.reloaded", "by the new level, which is info again"
+    assert len(server.process.out[before:]) == 1, "the request was not told: it is at level info"
     assert server.process.stop() == 0
-    assert server.process.out[before:] == [], "requests are at level info"

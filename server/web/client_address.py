@@ -94,7 +94,9 @@ class Proxies:
         address, is_trusted = self._judge(peer.partition("%")[0])
         if not is_trusted:
             return address or peer
-        headers = request.headers
+        # What could not be read has none: a plain dict, which cannot getall().
+        if not (headers := request.headers):
+            return address
         said = [
             self._walk(address, entries)
             for entries in (

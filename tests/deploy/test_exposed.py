@@ -1,4 +1,6 @@
-from tests.deploy.exposed import exposed, named, wrong_labels
+import re
+
+from tests.deploy.exposed import ROOT, exposed, named, wrong_labels
 
 
 def test_what_the_server_counts_is_found_in_its_sources() -> None:
@@ -16,3 +18,16 @@ def test_an_expression_is_read_for_its_series_and_their_labels() -> None:
     assert named(expression) == {"keyturn_a_total", "job:keyturn_b:rate5m"}
     assert wrong_labels(expression, {"keyturn_a_total": {"b"}}) == []
     assert wrong_labels(expression, {"keyturn_a_total": {"d"}}) == ["keyturn_a_total{b}"]
+
+
+def test_the_table_of_the_page_on_answers_has_them_all_and_no_others() -> None:
+    page = (ROOT / "docs/answers.md").read_text("utf-8")
+    table = page.partition("| metric | counts |")[2]
+    told = {
+        name
+        for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+
+    parts = re.compile(r"_(?:bucket|count|sum)$")
+    assert told == {parts.sub("", each) for each in exposed() if not each.startswith("process_")}

@@ -27,11 +27,11 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def service() -> dict[str, str]:
+def section(name: str) -> dict[str, str]:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(UNIT.read_text("utf-8"))
-    return dict(parser["Service"])
+    return dict(parser[name])
 
 
 @needs_systemd
@@ -57,7 +57,7 @@ def test_it_is_as_confined_as_the_page_says() -> None:
 
 
 def test_it_lets_the_server_stop_and_read_its_configuration_again() -> None:
-    unit = service()
+    unit = section("Service")
 
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert unit["KillMode"] == "mixed", "who is told are the workers' elders"
@@ -65,10 +65,15 @@ def test_it_lets_the_server_stop_and_read_its_configuration_again() -> None:
     assert unit["RestartPreventExitStatus"] == "2", "a faulty configuration"
 
 
+def test_neither_starts_nor_log_lines_are_rationed() -> None:
+    assert section("Unit")["StartLimitIntervalSec"] == "0"
+    assert section("Service")["LogRateLimitIntervalSec"] == "0"
+
+
 def test_its_command_is_one_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     from server.cli import main  # noqa: PLC0415 (what it imports is for this test alone)
 
-    program, *arguments = service()["ExecStart"].split()
+    program, *arguments = section("Service")["ExecStart"].split()
 
     assert Path(program).name == "keyturn"
     assert main([*arguments[:1], "--config", "/nonexistent/config.yaml"]) == 2

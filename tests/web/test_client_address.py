@@ -13,6 +13,7 @@ from structlog.typing import EventDict
 from server.web.client_address import Proxies, TrustedProxies
 from tests.conftest import MakeClient
 from tests.fakes import FakeTransport
+from tests.raw import send
 
 networks: TypeAdapter[TrustedProxies] = TypeAdapter(TrustedProxies)
 proxies = Proxies(networks.validate_python(["10.0.0.0/8", "2001:db8:1::/48", "192.0.2.7"]))
@@ -205,6 +206,18 @@ async def test_the_line_of_a_request_names_the_client_behind_a_proxy(
     await behind.get("/nothing")
 
     assert [each["client.address"] for each in log] == [CLIENT, CLIENT, "127.0.0.1"]
+
+
+async def test_what_cannot_be_read_leaves_its_line_behind_a_proxy_too(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    behind = await make_client(proxies=networks.validate_python(["127.0.0.0/8"]))
+
+    answer = await send(behind, b"\x16\x03\x01\r\n\r\n")
+
+    assert answer.status == 400
+    assert [each["event"] for each in log] == ["request"]
+    assert log[0]["client.address"] == "127.0.0.1"
 
 
 async def test_without_proxies_nobody_is_believed(
