@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from server.metrics import Metrics
@@ -144,12 +145,13 @@ class Runner(web.AppRunner):
             "auto_decompress": False,
         }
         self._room, self._refused = room, _count_nothing
+        self._unreadable = Throttle(burst=100, rate=10)
         if log_requests:
             measurement = app.get(MEASUREMENT) or Measurement(Metrics())
             self._refused = measurement.refused.add
             self._connection_settings["access_log_class"] = partial(
                 RequestLog,
-                unreadable=Throttle(burst=100, rate=10),
+                unreadable=self._unreadable,
                 measurement=measurement,
                 proxies=Proxies(proxies) if proxies else None,
             )
@@ -171,6 +173,16 @@ class Runner(web.AppRunner):
         """Tell clients to leave, each with its next answer."""
         if isinstance(self.server, _Server):
             self.server.drain()
+
+    async def cleanup(self) -> None:
+        """End it, and tell of the lines that no other has told of."""
+        try:
+            await super().cleanup()
+        finally:
+            if held_back := self._unreadable.take_held_back():
+                structlog.get_logger().warning(
+                    "log.repeated", of="request", lines_held_back=held_back
+                )
 
     async def cut_off(self) -> None:
         """Answer no more; each request that has begun leaves its line."""

@@ -302,3 +302,17 @@ async def test_the_rest_of_a_body_is_not_waited_for_when_its_sender_has_gone(
     async with asyncio.timeout(5):
         while handler.connections:  # noqa: ASYNC110 (the kernel tells nobody)
             await asyncio.sleep(0)
+
+
+async def test_lines_that_were_held_back_are_told_at_the_end(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    client = await make_client()
+    for _ in range(200):
+        await send(client, b"hello\r\n\r\n")
+
+    await client.close()
+
+    lines = [line for line in log if line["event"] == "request"]
+    assert (log[-1]["event"], log[-1]["of"]) == ("log.repeated", "request")
+    assert len(lines) + sum(line.get("lines_held_back", 0) for line in log) == 200
