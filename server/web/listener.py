@@ -59,6 +59,10 @@ class _Server(web.Server):
         self._reserve = reserve_beside(room)
         self._turned_away: set[web.RequestHandler] = set()
         self._hurried = settings["limits"].hurried()
+        self._patience = settings["limits"].idle_timeout
+        # Of connections that wait for their client to read: what for, and how many bytes.
+        self._unread: dict[web.RequestHandler, tuple[object, int]] = {}
+        self._look_again = self._loop.call_later(self._patience, self._cut_off_the_deaf)
 
     def __call__(self) -> web.RequestHandler:
         return self._connect(self, loop=self._loop, **self._kwargs)
@@ -98,6 +102,28 @@ class _Server(web.Server):
         for each in list(self._turned_away):
             each.force_close()
         super().pre_shutdown()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End all connections."""
+        self._look_again.cancel()
+        await super().shutdown(timeout)
+
+    def _cut_off_the_deaf(self) -> None:
+        # Who reads nothing of an answer would keep his connection, also one that is closed, for as
+        # long as he likes.  Looked at now and then, so that those who read cost nothing.
+        before, self._unread = self._unread, {}
+        for each, transport in list(self._connections.items()):
+            # Meanwhile nothing more is written.
+            waits = transport.is_closing() or each._drain_waiter  # noqa: SLF001 (nothing else tells)
+            left = transport.get_write_buffer_size()
+            if not waits or not left:
+                continue
+            waited, left_before = before.get(each, (None, 0))
+            if waits is waited and left >= left_before:
+                transport.abort()
+            else:
+                self._unread[each] = waits, left
+        self._look_again = self._loop.call_later(self._patience, self._cut_off_the_deaf)
 
 
 def _count_nothing() -> None: ...
