@@ -22,7 +22,7 @@ class Limits(Settings):
         header_timeout: from the first byte of a request's head to its last.
         body_timeout: how long a handler may wait for a body at one stretch, and in all: but bytes
             that come earn more time.
-        idle_timeout: between two requests.
+        idle_timeout: between two requests; who reads nothing of an answer has twice that at most.
         max_body_size: of one request, whether its handler reads it at once or piece by piece.
         max_connections: at once, over all workers.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from server.metrics import Metrics
@@ -58,6 +59,10 @@ class _Server(web.Server):
         self._reserve = reserve_beside(room)
         self._turned_away: set[web.RequestHandler] = set()
         self._hurried = settings["limits"].hurried()
+        self._patience = settings["limits"].idle_timeout
+        # Of connections that wait for their client to read: what for, and how many bytes.
+        self._unread: dict[web.RequestHandler, tuple[object, int]] = {}
+        self._look_again = self._loop.call_later(self._patience, self._cut_off_the_deaf)
 
     def __call__(self) -> web.RequestHandler:
         return self._connect(self, loop=self._loop, **self._kwargs)
@@ -97,6 +102,28 @@ class _Server(web.Server):
         for each in list(self._turned_away):
             each.force_close()
         super().pre_shutdown()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End all connections."""
+        self._look_again.cancel()
+        await super().shutdown(timeout)
+
+    def _cut_off_the_deaf(self) -> None:
+        # Who reads nothing of an answer would keep his connection, also one that is closed, for as
+        # long as he likes.  Looked at now and then, so that those who read cost nothing.
+        before, self._unread = self._unread, {}
+        for each, transport in list(self._connections.items()):
+            # Meanwhile nothing more is written.
+            waits = transport.is_closing() or each._drain_waiter  # noqa: SLF001 (nothing else tells)
+            left = transport.get_write_buffer_size()
+            if not waits or not left:
+                continue
+            waited, left_before = before.get(each, (None, 0))
+            if waits is waited and left >= left_before:
+                transport.abort()
+            else:
+                self._unread[each] = waits, left
+        self._look_again = self._loop.call_later(self._patience, self._cut_off_the_deaf)
 
 
 def _count_nothing() -> None: ...
@@ -144,12 +171,13 @@ class Runner(web.AppRunner):
             "auto_decompress": False,
         }
         self._room, self._refused = room, _count_nothing
+        self._unreadable = Throttle(burst=100, rate=10)
         if log_requests:
             measurement = app.get(MEASUREMENT) or Measurement(Metrics())
             self._refused = measurement.refused.add
             self._connection_settings["access_log_class"] = partial(
                 RequestLog,
-                unreadable=Throttle(burst=100, rate=10),
+                unreadable=self._unreadable,
                 measurement=measurement,
                 proxies=Proxies(proxies) if proxies else None,
             )
@@ -171,6 +199,16 @@ class Runner(web.AppRunner):
         """Tell clients to leave, each with its next answer."""
         if isinstance(self.server, _Server):
             self.server.drain()
+
+    async def cleanup(self) -> None:
+        """End it, and tell of the lines that no other has told of."""
+        try:
+            await super().cleanup()
+        finally:
+            if held_back := self._unreadable.take_held_back():
+                structlog.get_logger().warning(
+                    "log.repeated", of="request", lines_held_back=held_back
+                )
 
     async def cut_off(self) -> None:
         """Answer no more; each request that has begun leaves its line."""

@@ -45,6 +45,9 @@ def problem_details(realm: Callable[[], str]) -> Middleware:
             response = await handler(request)
         except asyncio.CancelledError as error:
             if not _is_cancelled():
+                if isinstance(request.content.exception(), asyncio.CancelledError):
+                    # The server stops, and aiohttp waits no longer for the rest of a body.
+                    return _rescue(request, exchange, web.HTTPRequestTimeout(), realm=realm)
                 return crashed(exchange, error)
             # The server gave up on it while stopping: nothing was answered, and it leaves its line.
             if isinstance(log := request.protocol.access_logger, RequestLog):

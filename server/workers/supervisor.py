@@ -67,7 +67,7 @@ class Supervisor(Arbiter):
         self._short_lives = dict.fromkeys(self._board.places, 0)
         self._dev_issuer = 0
         self._stops = 0
-        self._is_stopping = self._has_served = self._has_started = False
+        self._is_stopping = self._has_served = self._has_started = self._is_to_reload = False
         self._last_turn = time.monotonic()
 
     def init_signals(self) -> None:
@@ -77,6 +77,9 @@ class Supervisor(Arbiter):
 
     def signal(self, sig: int, frame: object) -> None:
         """Take note of a signal; everyone is to know at once if it says stop."""
+        if sig == signal.SIGHUP and self._is_to_reload:
+            return  # whoever is told to stop waits for no more than one
+        self._is_to_reload |= sig == signal.SIGHUP
         if sig not in {signal.SIGHUP, LOOK_AT_THE_BOARD}:
             self._board.drain()
             self._stops += _TWICE if sig == signal.SIGQUIT else 1
@@ -84,6 +87,7 @@ class Supervisor(Arbiter):
 
     def handle_hup(self) -> None:
         """Read the configuration anew and pass it on, unless it was the terminal that went."""
+        self._is_to_reload = False
         if self._had_terminal and not os.isatty(0):
             self._stops += 1
             self.handle_term()

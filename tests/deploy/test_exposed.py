@@ -1,6 +1,7 @@
 import re
 
-from tests.deploy.exposed import ROOT, exposed, named, wrong_labels
+from tests.deploy.exposed import exposed, named, wrong_labels
+from tests.processes import ROOT
 
 
 def test_what_the_server_counts_is_found_in_its_sources() -> None:

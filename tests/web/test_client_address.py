@@ -168,6 +168,15 @@ def test_a_long_header_is_read_as_fast_as_it_is_long(piece: str) -> None:
     assert forwarded(long) == PROXY
 
 
+def test_more_elements_than_any_chain_of_proxies_writes_are_not_read() -> None:
+    # 64 KiB of them would hold the event loop for a tenth of a second.
+    own = f"for={CLIENT}"
+
+    assert forwarded("for=6.6.6.6," * 400 + own) == CLIENT
+    assert forwarded("for=6.6.6.6," * 600 + own) == PROXY
+    assert forwarded("," * 300, ";" * 300, own) == PROXY
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [

@@ -9,7 +9,7 @@ from aiohttp import web
 from structlog.typing import EventDict
 
 from server.web import get, post, public
-from server.web.limits import Limits
+from server.web.limits import USUAL_LIMITS, Limits
 from tests.conftest import Client, MakeClient
 from tests.fakes import settle
 from tests.raw import connected, send
@@ -302,3 +302,35 @@ async def test_the_rest_of_a_body_is_not_waited_for_when_its_sender_has_gone(
     async with asyncio.timeout(5):
         while handler.connections:  # noqa: ASYNC110 (the kernel tells nobody)
             await asyncio.sleep(0)
+
+
+async def test_lines_that_were_held_back_are_told_at_the_end(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    client = await make_client()
+    for _ in range(200):
+        await send(client, b"hello\r\n\r\n")
+
+    await client.close()
+
+    lines = [line for line in log if line["event"] == "request"]
+    assert (log[-1]["event"], log[-1]["of"]) == ("log.repeated", "request")
+    assert len(lines) + sum(line.get("lines_held_back", 0) for line in log) == 200
+
+
+async def test_who_reads_nothing_of_an_answer_is_let_go(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    async def give_much(_request: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 32_000_000)  # more than lies on the way
+
+    limits = USUAL_LIMITS.model_copy(update={"idle_timeout": 0.1})
+    client = await make_client((get("/", give_much, public),), limits=limits)
+    handler = client.server.handler
+    assert handler is not None
+    async with connected(client) as (_reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not log or handler.connections:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+
+    assert [line["event"] for line in log] == ["request"]

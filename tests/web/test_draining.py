@@ -3,8 +3,9 @@
 import asyncio
 
 from aiohttp import web
+from structlog.typing import EventDict
 
-from server.web import get, public
+from server.web import get, post, public
 from server.web.listener import Runner
 from tests.conftest import Client, MakeClient
 from tests.raw import connected, send
@@ -68,3 +69,28 @@ async def test_what_is_being_answered_is_the_last_too(make_client: MakeClient) -
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert LAST in answer
+
+
+async def test_a_body_that_has_not_come_by_the_end_is_no_fault_of_ours(
+    make_client: MakeClient, log: list[EventDict]
+) -> None:
+    entered = asyncio.Event()
+
+    async def read(request: web.Request) -> web.Response:
+        entered.set()
+        return web.Response(body=await request.read())
+
+    client = await make_client((post("/", read, public),))
+    runner = client.server.runner
+    assert isinstance(runner, Runner)
+    assert runner.server is not None
+    async with connected(client) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        await entered.wait()
+
+        await runner.server.shutdown(0.01)
+
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert LAST in answer
+    assert [line["event"] for line in log] == ["request"]

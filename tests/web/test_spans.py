@@ -245,6 +245,26 @@ async def test_what_is_no_trace_fails_no_request_and_is_not_repeated(
     assert not [each for each in caplog.records if "opentelemetry" in each.name]
 
 
+async def test_a_propagator_gets_no_blanks_to_look_through(client: Client) -> None:
+    # It splits a baggage by an expression that takes the square of their number.
+    got: list[list[str] | None] = []
+
+    class Reader(type(propagate.get_global_textmap())):  # type: ignore[misc]
+        def extract(self, carrier: Any, context: Any, getter: Any) -> Any:
+            got.append(getter.get(carrier, "baggage"))
+            return context
+
+    usual = propagate.get_global_textmap()
+    propagate.set_global_textmap(Reader([]))
+    try:
+        sent = f"baggage: a=b{' ' * 4000},\tc=d{' ' * 4000}x"
+        assert (await send(client, ask("/api/public", sent))).status == 200
+    finally:
+        propagate.set_global_textmap(usual)
+
+    assert got == [["a=b , c=d x"]]
+
+
 async def test_a_propagator_that_fails_costs_the_caller_his_trace(
     client: Client, traces: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,15 @@ import yaml
 from aiohttp import ClientConnectionError, ClientSession, TCPConnector
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.workers.crew import how_many
-from server.workers.supervisor import wait_before_next
+from server.config import Config, load
+from server.serving import Serving
+from server.shared_numbers import SharedMemory
+from server.workers.crew import Board, Crew, how_many
+from server.workers.crew import Ports as Listeners
+from server.workers.supervisor import Supervisor, wait_before_next
 from tests.processes import PATIENCE, Ports, Process
+
+ISSUERS = '[{"issuer": "http://localhost:1/"}]'
 
 # The product, but for its patience with a worker that hangs.
 KEYTURN = """
@@ -401,3 +407,32 @@ def test_those_who_die_young_are_replaced_ever_more_slowly() -> None:
     assert waits[:2] == [0, 0], "an accident is made good at once"
     assert waits[2:5] == [2, 4, 8]
     assert waits[-1] == 30
+
+
+def test_reloads_that_come_faster_than_they_are_obeyed_are_one(tmp_path: Path) -> None:
+    # Else whoever is told to stop behind a thousand of them would obey them all first.
+    read: list[None] = []
+    supervisor = a_supervisor(tmp_path, read)
+
+    for _ in range(1000):
+        supervisor.signal(signal.SIGHUP, None)
+    in_the_queue = supervisor.SIG_QUEUE.qsize()
+    supervisor.handle_hup()
+    supervisor.signal(signal.SIGHUP, None)
+
+    assert (in_the_queue, len(read)) == (1, 1)
+    assert supervisor.SIG_QUEUE.qsize() == 2, "what is written from then on is read again"
+
+
+def a_supervisor(directory: Path, read: list[None]) -> Supervisor:
+    config = load(None, {"KEYTURN__AUDIENCE": "x", "KEYTURN__ISSUERS": ISSUERS})
+
+    def read_again() -> Config:
+        read.append(None)
+        return config
+
+    async def started(_serving: Serving) -> None: ...
+
+    ports = Listeners([], [], [])
+    crew = Crew(Board(1), SharedMemory(2), ports, directory, (), read_again, started)
+    return Supervisor(config, crew, hung_after=30)
