@@ -4,15 +4,14 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import structlog
-from aiocache import BaseCache, RedisCache, SimpleMemoryCache
-from aiocache.serializers import StringSerializer
 from pydantic import AfterValidator, SecretStr
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+
+if TYPE_CHECKING:
+    from aiocache import BaseCache
 
 _NAMESPACE = "keyturn:jwks"
 _REDIS_PORT = 6379
@@ -58,12 +57,22 @@ class Store:
     that is told once.  What is written is written in the background and in turn: who finds a claim
     released finds what was put before.
 
+    Args:
+        disconnect: lets the connections go.
+
     Attributes:
         owner: a name of this process that no other has.
     """
 
-    def __init__(self, cache: BaseCache, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        cache: "BaseCache",
+        *,
+        disconnect: Callable[[], Awaitable[None]] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cache = cache
+        self._disconnect = disconnect
         self._now = now
         self.owner = secrets.token_hex(8)
         self._resting_until = float("-inf")
@@ -73,6 +82,12 @@ class Store:
     @classmethod
     def open(cls, url: SecretStr) -> Self:
         """Make the store at *url*, which is connected to when it is first used."""
+        # Here and not above: Redis's client comes with them, a seventh of the start of a command.
+        from aiocache import RedisCache, SimpleMemoryCache
+        from aiocache.serializers import StringSerializer
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
         common: dict[str, Any] = {
             "serializer": StringSerializer(),
             "namespace": _NAMESPACE,
@@ -84,19 +99,18 @@ class Store:
         connection: dict[str, Any] = {"retry": Retry(NoBackoff(), 1)}
         if parts.username:
             connection["username"] = unquote(parts.username)
-        return cls(
-            RedisCache(
-                endpoint=parts.hostname,
-                port=parts.port or _REDIS_PORT,
-                db=int(parts.path.strip("/") or 0),
-                password=unquote(parts.password) if parts.password else None,
-                pool_max_size=_CONNECTIONS,
-                create_connection_timeout=_TIMEOUT,
-                ssl=parts.scheme == "rediss",
-                connection_pool_kwargs=connection,
-                **common,
-            )
+        cache = RedisCache(
+            endpoint=parts.hostname,
+            port=parts.port or _REDIS_PORT,
+            db=int(parts.path.strip("/") or 0),
+            password=unquote(parts.password) if parts.password else None,
+            pool_max_size=_CONNECTIONS,
+            create_connection_timeout=_TIMEOUT,
+            ssl=parts.scheme == "rediss",
+            connection_pool_kwargs=connection,
+            **common,
         )
+        return cls(cache, disconnect=cache.client.aclose)
 
     async def get(self, name: str, *, issuer: str) -> str | None:
         """Give the text under *name*; nothing if there is none, or if the store fails."""
@@ -172,8 +186,8 @@ class Store:
         """Finish what is being written and leave."""
         if self._last_write is not None:
             await asyncio.wait([self._last_write])
-        if isinstance(self._cache, RedisCache):
-            await self._cache.client.aclose()
+        if self._disconnect is not None:
+            await self._disconnect()
 
     def _write(self, operation: Callable[[], Awaitable[None]], issuer: str) -> None:
         before = self._last_write
