@@ -14,11 +14,8 @@ settings, config…       config.yaml and the environment, read and judged whole
 issuer_settings         one whom we believe, as it is configured
 metrics, shared_numbers what is counted, in memory that processes share
 vital_signs             how the server itself is doing, in numbers
-logs, log_rendering     one structured line for each event
-log_libraries, log_redaction
-                        what libraries log, and what no text may show
-log_repeats, throttle   warnings that come again and again, counted
-log_writer, log_output  its way out, which nobody waits for
+logs/                   one structured line for each event, and its way out, which nobody waits for
+throttle                what comes again and again, counted
 app, key_ring           the parts put together; the keys of all issuers, kept and let go
 tracing, span_export    where spans go, if the environment asks for any
 serving, listening, open_files, stopping, reloading

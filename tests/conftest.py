@@ -16,7 +16,7 @@ from structlog.typing import EventDict
 
 from server.app import Rules, create_api
 from server.config import Config
-from server.log_libraries import LibraryHandler
+from server.logs.libraries import LibraryHandler
 from server.protector import Issuer, ResourceProtector
 from server.routes import ROUTES
 from server.token_cache import TokenCache, TokenCacheSettings

@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from server.log_rendering import JSONRenderer
+from server.logs.rendering import JSONRenderer
 
 PATH = Path(__file__).parent.parent / "docs/log-schema.json"
 SCHEMA: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))

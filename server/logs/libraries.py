@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
-from server.log_redaction import redact
-from server.log_repeats import Kind, Repeats, cause_of
+from server.logs.redaction import redact
+from server.logs.repeats import Kind, Repeats, cause_of
 
 # In characters.
 _LONGEST = 2000

@@ -12,8 +12,8 @@ import pytest
 import structlog
 
 from server import logs
-from server.log_redaction import redact
 from server.logs import LogSettings, configure
+from server.logs.redaction import redact
 from server.workers.gunicorn_log import GunicornLog
 from tests.log_schema import check
 from tests.minting import token

@@ -11,8 +11,8 @@ import orjson
 import structlog
 from structlog.typing import ExcInfo
 
-from server.log_output import PIECE
-from server.log_redaction import redact
+from server.logs.output import PIECE
+from server.logs.redaction import redact
 
 Event = MutableMapping[str, Any]
 

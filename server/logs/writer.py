@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from server.log_output import PIECE, Output
+from server.logs.output import PIECE, Output
 
 # In bytes; a fifth of a second of lines at full speed, and small beside what the process has.
 LIMIT = 1024 * 1024

@@ -9,8 +9,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from server import logs
-from server.log_rendering import JSONRenderer
 from server.logs import LogSettings, configure
+from server.logs.rendering import JSONRenderer
 from tests.minting import token
 
 Read = Callable[[], str]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
-from server.log_rendering import Event
+from server.logs.rendering import Event
 from server.throttle import Throttle
 
 _BURST = 20

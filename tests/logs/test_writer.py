@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.log_output import Output, open_output
-from server.log_writer import LineWriter
+from server.logs.output import Output, open_output
+from server.logs.writer import LineWriter
 
 PATIENCE = 10.0
 

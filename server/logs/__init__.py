@@ -2,6 +2,11 @@
 Structured logs, configured once: JSON for machines, a console for people.
 
 Whatever is logged ends on standard output, a line for each event, also what libraries log.
+
+rendering             an event becomes a line
+libraries, redaction  what libraries log, and what no text may show
+repeats               warnings that come again and again, counted
+writer, output        the way out, which nobody waits for
 """
 
 import atexit
@@ -14,12 +19,12 @@ import structlog
 from structlog._config import _CONFIG  # get_config() copies all of it, for each line
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from server.log_libraries import LibraryHandler
-from server.log_output import open_output
-from server.log_redaction import redact
-from server.log_rendering import JSONRenderer, console_processors
-from server.log_repeats import Kind, Repeats
-from server.log_writer import LineWriter
+from server.logs.libraries import LibraryHandler
+from server.logs.output import open_output
+from server.logs.redaction import redact
+from server.logs.rendering import JSONRenderer, console_processors
+from server.logs.repeats import Kind, Repeats
+from server.logs.writer import LineWriter
 from server.settings import Settings
 
 Level = Literal["debug", "info", "warning", "error"]

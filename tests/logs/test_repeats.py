@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from server import logs
-from server.log_repeats import Kind, Repeats
 from server.logs import LogSettings, configure
+from server.logs.repeats import Kind, Repeats
 from tests.fakes import FakeClock
 from tests.log_schema import check
 
