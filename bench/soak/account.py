@@ -112,14 +112,17 @@ def _counts(evidence: Evidence, ledger: Ledger) -> Iterable[Finding]:
             each: counted[each] - logged[each] - unlogged[each]
             for each in {*counted, *logged, *unlogged}
         }
-        # What a client lost may have been answered and counted, and its line not written.
-        wrong = {each: by for each, by in differences.items() if not 0 <= by <= lost}
+        # What a client lost may have been answered and counted, and its line not written; what was
+        # answered may not have been counted yet when the worker was killed.
+        least = -len(evidence.kills)
+        wrong = {each: by for each, by in differences.items() if not least <= by <= lost}
         beyond = sum(differences.values())
         yield Finding(
             what,
             f"{sum(counted.values()):,} in {len(counted)} series; in lines and by clients the "
-            f"same but for {beyond} of the lost" + (f"; differ: {wrong}" if wrong else ""),
-            not wrong and 0 <= beyond <= lost,
+            f"same, but for {beyond:+} where a worker was killed"
+            + (f"; differ: {wrong}" if wrong else ""),
+            not wrong and least <= beyond <= lost,
         )
 
 

@@ -10,6 +10,7 @@ from bench.soak.tokens import Traffic, Wish
 
 _PATIENCE = 15.0  # seconds; what takes longer hangs
 _RECONNECT = 0.05
+_LEAVES_AFTER = 200  # requests: clients come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Client:
             if self._streams is None:
                 await self._connect()
             await self.ask(traffic.next())
+            if self._sent % _LEAVES_AFTER == 0:
+                self._hang_up()
         self._hang_up()
 
     async def ask(self, wish: Wish) -> bytes:

@@ -112,6 +112,8 @@ class Server:
             "listen": listen,
             "admin": {"port": self.admin_port},
             "issuers": issuers,
+            # Full after two minutes: what grows then is a leak.
+            "token_cache": {"size": 500},
             "realm": "with a guest" if guest else "without a guest",
             "dev_issuer": {
                 "enabled": True,
@@ -182,8 +184,9 @@ class Server:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._popen.poll() is None:
             events = self.log.so_far()
-            if any(each["event"] == "server.started" for each in events):
-                started = [each for each in events if each["event"] == "worker.started"]
-                return int(next(each["pid"] for each in started if each["worker"] == 0))
+            started = {e["worker"]: e["pid"] for e in events if e["event"] == "worker.started"}
+            # Each process writes its lines when it has time to.
+            if len(started) == WORKERS and any(e["event"] == "server.started" for e in events):
+                return int(started[0])
             time.sleep(0.1)
         raise RuntimeError(f"it does not start: {self._file.with_name('stderr').read_text()}")

@@ -8,7 +8,7 @@ fields costs.  A test holds that it says the same.
 import orjson
 from aiohttp import hdrs, web
 
-from server.oauth.access_token import Mandate
+from server.oauth.access_token import AccessToken, Mandate
 from server.oauth.errors import LOGGED_LENGTH
 from server.web.exchange import Exchange
 from server.web.routing import Served
@@ -63,7 +63,7 @@ class GrantedLine:
                 status,
                 seconds * 1000,
                 address.encode(),
-                self._of_mandate(access.mandate),
+                self._of_mandate(access),
                 _member(b"auth.subject", access.subject),
                 _member(b"auth.token_id", access.token_id),
                 b"true" if access.cached else b"false",
@@ -71,21 +71,29 @@ class GrantedLine:
         except TypeError:
             return None  # what orjson refuses: lone surrogates
 
-    def _of_mandate(self, mandate: Mandate) -> bytes:
+    def _of_mandate(self, access: AccessToken) -> bytes:
+        mandate = access.mandate
+        if not access.cached:
+            # That of a token that was never seen before is its own, and nobody meets it again.
+            return _render_mandate(mandate)
         # By identity: it is shared by all requests of a client, and slow to compare.
         known = self._of_mandates.get(id(mandate))
         if known is not None and known[0] is mandate:
             return known[1]
-        part = b'"auth.issuer":%b%b%b%b' % (
-            orjson.dumps(mandate.issuer),
-            _member(b"auth.client_id", mandate.client_id),
-            _member(b"auth.kid", mandate.key_id),
-            _member(b"auth.alg", mandate.algorithm),
-        )
+        part = _render_mandate(mandate)
         if len(self._of_mandates) >= _MOST_PARTS:
             self._of_mandates.clear()
         self._of_mandates[id(mandate)] = mandate, part
         return part
+
+
+def _render_mandate(mandate: Mandate) -> bytes:
+    return b'"auth.issuer":%b%b%b%b' % (
+        orjson.dumps(mandate.issuer),
+        _member(b"auth.client_id", mandate.client_id),
+        _member(b"auth.kid", mandate.key_id),
+        _member(b"auth.alg", mandate.algorithm),
+    )
 
 
 def _render_served(served: Served) -> bytes:

@@ -96,6 +96,10 @@ def test_a_line_of_another_status_and_one_told_twice_are_seen() -> None:
     assert (ledger.different, ledger.doubled) == (["a"], ["b"])
 
 
+def test_what_was_not_counted_yet_when_its_worker_was_killed_is_no_fault() -> None:
+    assert not faults([record("a"), record("b")], [line("a"), line("b")], counted(1))
+
+
 def test_a_count_that_differs_is_seen() -> None:
     found = faults([record("a")], [line("a")], counted(2))
 
