@@ -133,3 +133,24 @@ def test_the_faults_that_the_page_names_are_those_that_there_are() -> None:
         "truncated",
         "none",
     } == named
+
+
+PAGES = [ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")]
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name
+)
+def test_a_link_leads_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)", page.read_text("utf-8")
+    ):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(each) for each in headings}, f"{target}#{anchor}"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

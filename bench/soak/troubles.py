@@ -131,8 +131,7 @@ class Troubles:
             self._note("issuer healed")
             while not await self._server.refresh(self._session):  # noqa: ASYNC110
                 await asyncio.sleep(1)
-            if self._turning.unsure:
-                self._asked_in_vain = time()
+            self._asked_in_vain = time()
             if self._fresh:
                 self._turning.sure.append(self._fresh)
             self._turning.unsure, self._fresh = [], []

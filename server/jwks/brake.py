@@ -91,15 +91,24 @@ class UnknownKeyBrake:
         if any(each not in self._taken_back for each in added) and self._rewards.take(now=now):
             self._bucket.give_back()
 
-    def learn_change(self, *, added: Iterable[str], removed: Iterable[str]) -> None:
-        """Take note of another generation: what was learned of absent keys is out of date."""
-        self._asked_at.clear()
+    def learn_change(
+        self, *, added: Iterable[str], removed: Iterable[str], past_caches: bool = False
+    ) -> None:
+        """
+        Take note of another generation.
+
+        What was learned of absent keys is out of date then; not so if the issuer itself was asked,
+        *past_caches*, and had them not.
+        """
+        if not past_caches:
+            self._asked_at.clear()
         for key_id in removed:
             self._taken_back.pop(key_id, None)
             self._taken_back[key_id] = None
         for key_id in added:  # a key replaced under its name is in both
             self._taken_back.pop(key_id, None)
             self._absences.pop(key_id, None)
+            self._asked_at.pop(key_id, None)
         _trim(self._taken_back)
 
 

@@ -244,6 +244,6 @@ class Refresher:
             removed = before.names_missing_from(self.current)
             if is_reward_due:
                 self._brake.reward(added, now=self._now())
-            self._brake.learn_change(added=added, removed=removed)
+            self._brake.learn_change(added=added, removed=removed, past_caches=is_reward_due)
             if before.generation:
                 self._journal.rotated(added=added, removed=removed)

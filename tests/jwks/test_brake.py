@@ -46,11 +46,13 @@ def test_a_key_that_is_known_to_be_absent_never_takes_the_last_permit() -> None:
 def test_a_dead_token_that_is_sent_on_leaves_a_permit_for_each_rotation() -> None:
     brake = UnknownKeyBrake(cooldown=30)
 
-    for now in range(0, 600, 20):
+    assert brake.permits("dead", now=0)
+    brake.learn_absent("dead", now=0)
+    for now in range(1, 600, 20):
         kid = f"turn-{now}"
         assert brake.permits(kid, now=now)
         brake.reward([kid], now=now)
-        brake.learn_change(added=[kid], removed=[])
+        brake.learn_change(added=[kid], removed=[], past_caches=True)
         if not brake.remembers("dead", now=now) and brake.permits("dead", now=now):
             brake.learn_absent("dead", now=now)
 
