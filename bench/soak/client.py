@@ -60,7 +60,7 @@ class Client:
         """Ask *rate* times a second until told to stop."""
         interval = 1 / rate
         loop = asyncio.get_running_loop()
-        due = loop.time() + random.random() * interval  # noqa: S311
+        due = loop.time() + random.random() * interval
         while not until.is_set():
             await asyncio.sleep(due - loop.time())
             due = max(due + interval, loop.time() - 1)

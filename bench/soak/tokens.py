@@ -54,7 +54,7 @@ class Turning:
 
     def any_sure(self) -> str:
         """Give one that has to be admitted."""
-        return random.choice(random.choice(self.sure))  # noqa: S311
+        return random.choice(random.choice(self.sure))
 
 
 class OwnIssuer:
@@ -125,38 +125,38 @@ class Traffic:
     def next(self) -> Wish:
         """Give one more."""
         makers = list(self._makers)
-        return random.choices(makers, list(self._makers.values()))[0]()  # noqa: S311
+        return random.choices(makers, list(self._makers.values()))[0]()
 
     def _turned(self) -> Wish:
-        if self.turning.unsure and random.random() < 0.2:  # noqa: S311
-            token = random.choice(self.turning.unsure)  # noqa: S311
+        if self.turning.unsure and random.random() < 0.2:
+            token = random.choice(self.turning.unsure)
             return Wish("a new key while the issuer is broken", frozenset({200, 503}), token=token)
         return Wish("a key that turns", frozenset({200}), token=self.turning.any_sure())
 
     def _known(self) -> Wish:
-        return _granted("a token seen before", random.choice(self._kept))  # noqa: S311
+        return _granted("a token seen before", random.choice(self._kept))
 
     def _fresh(self) -> Wish:
         return _granted("a token never seen before", self.own.sign())
 
     def _noted(self) -> Wish:
         right = frozenset({200})
-        body = b"x" * random.randrange(4096)  # noqa: S311
+        body = b"x" * random.randrange(4096)
         return Wish("a body", right, "/notes", self._kept[0], "POST", body)
 
     def _scoped(self) -> Wish:
-        if random.random() < 0.5:  # noqa: S311
+        if random.random() < 0.5:
             return Wish("the scope it takes", frozenset({200}), _SCOPED, self._kept[0])
         return Wish("too small a scope", frozenset({403}), _SCOPED, self._bad["too small a scope"])
 
     def _guest(self) -> Wish:
         rights = {True: frozenset({200}), False: frozenset({401}), None: frozenset({200, 401})}
         case = "an issuer that comes and goes"
-        return Wish(case, rights[self.guest_is_in], token=random.choice(self._of_guest))  # noqa: S311
+        return Wish(case, rights[self.guest_is_in], token=random.choice(self._of_guest))
 
     def _refused(self) -> Wish:
         names = [name for name in self._bad if name != "too small a scope"]
-        name = random.choice([*names, _INVENTED])  # noqa: S311
+        name = random.choice([*names, _INVENTED])
         if name in self._bad:
             return Wish(name, frozenset({401}), token=self._bad[name])
         # One, of a client that goes on with a dead token: a flood is another story (rotation).
@@ -165,7 +165,7 @@ class Traffic:
         return Wish(name, frozenset({401, 503} if self.issuer_is_broken else {401}), token=token)
 
     def _without(self) -> Wish:
-        return random.choice(  # noqa: S311
+        return random.choice(
             [
                 Wish("no token", frozenset({401})),
                 Wish("a public route", frozenset({200}), "/api/public"),
@@ -183,7 +183,7 @@ class Traffic:
             "expired": self.own.sign(iat=now - 7200, exp=now - 3600),
             "for another API": self.own.sign(aud="https://other.example"),
             "of a stranger": self.own.sign(iss="https://stranger.example/"),
-            "forged": f"{head}.{claims}.{base64url(random.randbytes(256))}",  # noqa: S311
+            "forged": f"{head}.{claims}.{base64url(random.randbytes(256))}",
             "no token at all": "rubbish",
             "too small a scope": self.own.sign(scope="other"),
         }

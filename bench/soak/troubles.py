@@ -138,7 +138,7 @@ class Troubles:
             self._traffic.issuer_is_broken = False
 
     async def _reload(self) -> None:
-        if self._traffic.guest_is_in is None or random.random() < 0.4:  # noqa: S311
+        if self._traffic.guest_is_in is None or random.random() < 0.4:
             self._server.spoil()
             await self._until_reloaded("rejected")
             return
